@@ -1,0 +1,122 @@
+#!/bin/sh
+# quickstart.sh build|demo|test: from a bare Debian to a build, a demonstration, or the
+# whole test run. Installs what is missing (as root, or by sudo) and says what it does.
+set -eu
+
+usage="usage: sh cmake/quickstart.sh build|demo|test
+  build  the release build, in build/release/
+  demo   builds, then shows what sparena does
+  test   builds and tests release, dev and asan"
+
+say() { printf '\n== %s\n' "$*"; }
+die() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+
+to_build="build-essential cmake ninja-build pkg-config git ca-certificates libcmocka-dev"
+to_run="valgrind strace python3 memcached libjemalloc2"
+
+is_installed() {
+	[ "$(dpkg-query -W -f='${Status}' "$1" 2>/dev/null)" = "install ok installed" ]
+}
+
+install_debian() {
+	missing=
+	for package in "$@"; do
+		is_installed "$package" || missing="$missing $package"
+	done
+	[ -n "$missing" ] || return 0
+
+	if [ "$(id -u)" -eq 0 ]; then
+		as_root=
+	elif command -v sudo >/dev/null 2>&1; then
+		as_root=sudo
+	else
+		die "these packages are missing, and I am neither root nor have sudo:$missing"
+	fi
+	say "installing$missing"
+	$as_root apt-get -q update
+	# shellcheck disable=SC2086 # words are wanted: $missing is a list, $as_root may be nothing
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $missing
+}
+
+# Elsewhere we cannot install, only say what is needed and stop when it is not there.
+check_others() {
+	say "not a Debian-like system: nothing is installed"
+	echo "needed: a C11 compiler, make, cmake 3.25 or later, ninja, pkg-config, CMocka;"
+	echo "for the tests and the demo also valgrind, strace, python3, memcached and libjemalloc.so.2"
+	for tool in cc make cmake ninja pkg-config; do
+		command -v "$tool" >/dev/null 2>&1 || die "$tool is not here"
+	done
+}
+
+need() {
+	if command -v apt-get >/dev/null 2>&1 && command -v dpkg-query >/dev/null 2>&1; then
+		install_debian "$@"
+	else
+		check_others
+	fi
+}
+
+build() {
+	say "build: $1"
+	cmake --preset "$1" && cmake --build --preset "$1"
+}
+
+# One line of the summary for each step; a failed one lets the others still run.
+summary=
+failed=0
+step() {
+	name=$1
+	shift
+	if "$@"; then
+		summary="$summary
+  passed  $name"
+	else
+		summary="$summary
+  FAILED  $name"
+		failed=1
+		return 1
+	fi
+}
+
+run_tests() {
+	say "test: $1"
+	ctest --preset "$1"
+}
+
+test_all() {
+	for preset in release dev asan; do
+		if step "build $preset" build "$preset"; then
+			step "test $preset" run_tests "$preset" || :
+		fi
+	done
+	say "summary$summary"
+	return $failed
+}
+
+[ $# -eq 1 ] || { echo "$usage" >&2; exit 2; }
+cd "$root"
+# shellcheck disable=SC2086 # words are wanted: these are lists
+case $1 in
+build)
+	need $to_build
+	build release
+	;;
+demo)
+	need $to_build $to_run
+	build release
+	exec sh cmake/demo.sh
+	;;
+test)
+	need $to_build $to_run
+	test_all
+	;;
+-h | --help)
+	echo "$usage"
+	;;
+*)
+	echo "$usage" >&2
+	exit 2
+	;;
+esac
