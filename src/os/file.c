@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define _GNU_SOURCE
+#include "os/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* open(2) without EINTR; the descriptor, or -errno with errno untouched. */
+static int open_file(const char *path, int flags)
+{
+	int saved_errno = errno;
+	int fd;
+
+	do {
+		fd = open(path, flags | O_CLOEXEC, 0600);
+	} while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		fd = -errno;
+	errno = saved_errno;
+	return fd;
+}
+
+static void close_file(int fd)
+{
+	int saved_errno = errno;
+
+	close(fd);
+	errno = saved_errno;
+}
+
+/* read(2) without EINTR; the number of bytes, or -errno with errno untouched. */
+static ssize_t read_some(int fd, void *buffer, size_t length)
+{
+	int saved_errno = errno;
+	ssize_t n;
+
+	do {
+		n = read(fd, buffer, length);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		n = -errno;
+	errno = saved_errno;
+	return n;
+}
+
+int os_read_file(const char *path, char *buffer, size_t capacity, size_t *length)
+{
+	size_t used = 0;
+	ssize_t n = 1;
+	int fd;
+
+	buffer[0] = '\0';
+	fd = open_file(path, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	while (n > 0 && used < capacity - 1) {
+		n = read_some(fd, buffer + used, capacity - 1 - used);
+		used += n > 0 ? (size_t)n : 0;
+	}
+	close_file(fd);
+	buffer[used] = '\0';
+	if (n < 0)
+		return (int)n;
+	if (length != NULL)
+		*length = used;
+	return 0;
+}
+
+int os_write_all(int fd, const void *data, size_t length)
+{
+	int saved_errno = errno;
+	const char *p = data;
+
+	while (length > 0) {
+		ssize_t n = write(fd, p, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			int r = -errno;
+
+			errno = saved_errno;
+			return r;
+		}
+		p += n;
+		length -= (size_t)n;
+	}
+	errno = saved_errno;
+	return 0;
+}
+
+static int is_regular(int fd)
+{
+	int saved_errno = errno;
+	struct stat st;
+	int r = 0;
+
+	if (fstat(fd, &st) != 0)
+		r = -errno;
+	else if (!S_ISREG(st.st_mode))
+		r = -EINVAL;
+	errno = saved_errno;
+	return r;
+}
+
+int os_write_file(const char *path, const void *data, size_t length)
+{
+	/* O_NONBLOCK: a FIFO must be refused, not waited for. */
+	int fd = open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = is_regular(fd);
+	if (r == 0)
+		r = os_write_all(fd, data, length);
+	close_file(fd);
+	return r;
+}
+
+/* The line that starts with name and a colon: what follows the colon, or NULL. */
+static const char *find_field(const char *text, const char *name)
+{
+	size_t length = strlen(name);
+
+	while (text != NULL) {
+		if (strncmp(text, name, length) == 0 && text[length] == ':')
+			return text + length + 1;
+		text = strchr(text, '\n');
+		if (text != NULL)
+			text++;
+	}
+	return NULL;
+}
+
+int os_field_bytes(const char *text, const char *name, size_t *out)
+{
+	const char *p = find_field(text, name);
+	size_t value = 0;
+
+	if (p == NULL)
+		return -ENOENT;
+	p += strspn(p, " \t");
+	if (*p < '0' || *p > '9')
+		return -EINVAL;
+	for (; *p >= '0' && *p <= '9'; p++)
+		if (__builtin_mul_overflow(value, 10, &value) ||
+		    __builtin_add_overflow(value, (size_t)(*p - '0'), &value))
+			return -EINVAL;
+	p += strspn(p, " \t");
+	if (strncmp(p, "kB", 2) == 0 && __builtin_mul_overflow(value, 1024, &value))
+		return -EINVAL;
+	*out = value;
+	return 0;
+}
+
+/* Looks for one variable in a stream of NAME=VALUE entries that end in NUL. */
+struct finder {
+	const char *name;
+	char *buffer;
+	size_t capacity;
+	size_t matched; /* characters of `name=` seen in this entry; SIZE_MAX: another variable */
+	size_t used;
+	bool done, found;
+};
+
+static void finder_feed(struct finder *f, char c)
+{
+	size_t length = strlen(f->name);
+
+	if (f->matched <= length) {
+		char want = f->matched == length ? '=' : f->name[f->matched];
+
+		f->matched = c == want ? f->matched + 1 : SIZE_MAX;
+		if (c == '\0')
+			f->matched = 0;
+	} else if (f->matched == SIZE_MAX) {
+		if (c == '\0')
+			f->matched = 0;
+	} else if (f->used == f->capacity) {
+		f->done = true;
+	} else {
+		f->buffer[f->used++] = c;
+		f->done = f->found = c == '\0';
+	}
+}
+
+static const char *from_proc(const char *name, char *buffer, size_t capacity)
+{
+	struct finder f = {.name = name, .buffer = buffer, .capacity = capacity};
+	char chunk[512];
+	ssize_t n;
+	int fd;
+
+	fd = open_file("/proc/self/environ", O_RDONLY);
+	if (fd < 0)
+		return NULL;
+	do {
+		n = read_some(fd, chunk, sizeof(chunk));
+		for (ssize_t i = 0; i < n && !f.done; i++)
+			finder_feed(&f, chunk[i]);
+	} while (n > 0 && !f.done);
+	close_file(fd);
+	return f.found ? buffer : NULL;
+}
+
+const char *os_environment(const char *name, char *buffer, size_t capacity)
+{
+	size_t length = strlen(name);
+
+	if (environ == NULL)
+		return from_proc(name, buffer, capacity);
+	for (char **entry = environ; *entry != NULL; entry++)
+		if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
+			return *entry + length + 1;
+	return NULL;
+}
+
+bool os_is_secure(void)
+{
+	return getauxval(AT_SECURE) != 0;
+}
+
+int os_pid(void)
+{
+	return getpid();
+}
