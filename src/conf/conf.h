@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * conf: the options. One row each in one table (conf/table.h), from which the
+ * parser, the defaults, `--help`, the manual page and the tests of the
+ * documentation come. The grammar is the same everywhere: key:value,key:value.
+ * Nothing here allocates, prints, or acts on an option.
+ */
+#ifndef SPARENA_CONF_CONF_H
+#define SPARENA_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONF_UNLIMITED SIZE_MAX
+#define CONF_AUTO 0 /* of reserve */
+#define CONF_DECAY_NEVER INT64_MAX
+#define CONF_PATH_MAX 512
+#define CONF_ERROR_MAX 256
+#define CONF_LIMIT_MINIMUM ((size_t)4 << 20) /* what start-up needs, metadata included */
+
+enum conf_backing { CONF_BACKING_ANON };
+enum conf_thp { CONF_THP_AUTO, CONF_THP_ALWAYS, CONF_THP_NEVER };
+
+struct conf {
+	enum conf_backing backing;
+	enum conf_thp thp;
+	size_t reserve;      /* bytes of address space; CONF_AUTO */
+	size_t limit;        /* bytes; CONF_UNLIMITED */
+	int64_t decay_ms;    /* 0: at once; CONF_DECAY_NEVER */
+	size_t commit_ahead; /* bytes, at most this much ahead of need in one step */
+	bool closed;         /* regions: inaccessible until committed */
+	bool stats_print;
+	bool strict;
+	bool log;
+	char stats_file[CONF_PATH_MAX]; /* "" for none */
+};
+
+/* Which interfaces an option belongs to. */
+enum conf_scope {
+	CONF_SCOPE_PROCESS = 1 << 0, /* SPARENA_CONF, sparena run */
+	CONF_SCOPE_REGION = 1 << 1,  /* sparena_region_reserve() */
+};
+
+/* One row of the table, for help and documentation. */
+struct conf_option {
+	const char *key;
+	const char *values;  /* as shown to people: "none|SIZE|PERCENT" */
+	const char *initial; /* default, as text */
+	const char *help;    /* one line */
+	unsigned scope;
+};
+
+/* The table, in the order in which it is shown. */
+extern const struct conf_option conf_options[];
+extern const size_t conf_option_count;
+
+/* Sets every option to its default. */
+void conf_default(struct conf *c);
+
+/*
+ * Parses `text` (NULL and "" mean nothing to set) on top of what is in *c. Only
+ * options of `scope` are known. `total` is what a percentage is taken of, in
+ * bytes. A key may come more than once: the last one counts.
+ * Returns 0, or -EINVAL at the first error, with *c as it was up to there and the
+ * reason, with what would be right, as one line in error[].
+ */
+int conf_parse(struct conf *c, const char *text, unsigned scope, size_t total,
+               char error[CONF_ERROR_MAX]);
+
+/*
+ * As conf_parse(), but a bad part is skipped, so that its default is kept, and
+ * `report` is called with the reason for each. Returns how many there were.
+ */
+size_t conf_parse_lenient(struct conf *c, const char *text, unsigned scope, size_t total,
+                          void (*report)(const char *reason));
+
+/*
+ * Checks what no single option can: the limit against `minimum` (what start-up
+ * needs), reserve against limit. Returns 0, or -EINVAL with the reason in error[].
+ */
+int conf_check(const struct conf *c, size_t minimum, char error[CONF_ERROR_MAX]);
+
+#endif

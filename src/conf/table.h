@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of options: X(key, kind, scope, values, initial, help). The key is
+ * also the name of the member of struct conf; the kind names the setter in
+ * parse.c; a choice's values are in the order of their enumerators. `initial` is
+ * parsed as a user's text would be, so it cannot differ from the default. A new
+ * option is a row here and a member there.
+ */
+#ifndef SPARENA_CONF_TABLE_H
+#define SPARENA_CONF_TABLE_H
+
+#include "conf/conf.h"
+
+#define CONF_SCOPE_ALL (CONF_SCOPE_PROCESS | CONF_SCOPE_REGION)
+
+#define CONF_TABLE(X)                                                                              \
+	X(backing, choice, CONF_SCOPE_ALL, "anon", "anon",                                         \
+	  "where memory comes from: private anonymous memory")                                     \
+	X(thp, choice, CONF_SCOPE_ALL, "auto|always|never", "auto",                                \
+	  "transparent huge pages: auto uses them where they cost no memory")                      \
+	X(reserve, reserve, CONF_SCOPE_PROCESS, "auto|SIZE", "auto",                               \
+	  "address space to reserve; auto takes as much as there is use for")                      \
+	X(limit, limit, CONF_SCOPE_ALL, "none|SIZE|PERCENT", "none",                               \
+	  "most memory to hold; a percentage is of the machine's memory")                          \
+	X(decay_ms, decay, CONF_SCOPE_PROCESS, "NUMBER|never", "500",                              \
+	  "milliseconds that freed memory is kept for reuse before it goes back")                  \
+	X(commit_ahead, commit_ahead, CONF_SCOPE_PROCESS, "SIZE", "2M",                            \
+	  "most memory to commit ahead of need in one step; a power of two, 64K or more")          \
+	X(closed, boolean, CONF_SCOPE_REGION, "true|false", "false",                               \
+	  "keep what is not committed inaccessible")                                               \
+	X(stats_print, boolean, CONF_SCOPE_PROCESS, "true|false", "false",                         \
+	  "print statistics to standard error at exit")                                            \
+	X(stats_file, path, CONF_SCOPE_PROCESS, "PATH", "",                                        \
+	  "write statistics as JSON to this file at exit; %p stands for the process id")           \
+	X(strict, boolean, CONF_SCOPE_PROCESS, "true|false", "false",                              \
+	  "stop the program with status 78 when an option is wrong, instead of going on without")  \
+	X(log, boolean, CONF_SCOPE_PROCESS, "true|false", "false",                                 \
+	  "say on standard error what was decided at start-up")
+
+/* One value on its way into struct conf. */
+struct conf_value {
+	const struct conf_option *option;
+	const char *text;   /* not terminated */
+	size_t length;
+	size_t total;       /* what a percentage is of */
+	void *field;        /* the member to set */
+	char *error;        /* CONF_ERROR_MAX bytes */
+};
+
+/* Stores a value, or writes the reason to v->error and returns -EINVAL, with the
+ * field untouched. One for each kind (conf/parse.c). */
+typedef int conf_setter(const struct conf_value *v);
+
+conf_setter conf_set_choice, conf_set_reserve, conf_set_limit, conf_set_decay,
+	conf_set_commit_ahead, conf_set_boolean, conf_set_path;
+
+/* Copies what a user wrote for a message: cut when long, always one printable line. */
+#define CONF_QUOTE_MAX 48
+const char *conf_quote(const char *text, size_t length, char quote[CONF_QUOTE_MAX]);
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/base.h"
+#include "conf/about.h"
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TOTAL (10 * GiB)
+#define PROCESS CONF_SCOPE_PROCESS
+#define REGION CONF_SCOPE_REGION
+
+static struct conf c;
+static char error[CONF_ERROR_MAX];
+
+static int parse(const char *text, unsigned scope)
+{
+	conf_default(&c);
+	return conf_parse(&c, text, scope, TOTAL, error);
+}
+
+/* Parses text that is right. */
+static const struct conf *good(const char *text, unsigned scope)
+{
+	if (parse(text, scope) != 0)
+		fail_msg("\"%s\": %s", text, error);
+	assert_string_equal(error, "");
+	return &c;
+}
+
+/* Parses text that is wrong, for which the message must be this one. */
+static void bad(const char *text, unsigned scope, const char *message)
+{
+	assert_int_equal(parse(text, scope), -EINVAL);
+	assert_string_equal(error, message);
+}
+
+/* ---- the table --------------------------------------------------------------- */
+
+static void test_default(void **state)
+{
+	(void)state;
+	memset(&c, 0xff, sizeof(c));
+	conf_default(&c);
+	assert_int_equal(c.backing, CONF_BACKING_ANON);
+	assert_int_equal(c.thp, CONF_THP_AUTO);
+	assert_true(c.reserve == CONF_AUTO && c.limit == CONF_UNLIMITED);
+	assert_int_equal(c.decay_ms, 500);
+	assert_int_equal(c.commit_ahead, 2 * MiB);
+	assert_false(c.closed || c.stats_print || c.strict || c.log);
+	assert_string_equal(c.stats_file, "");
+}
+
+/* The text of each default is a value that its own option takes. */
+static void test_table(void **state)
+{
+	struct conf before;
+	char text[128];
+
+	(void)state;
+	assert_int_equal(conf_option_count, 11);
+	conf_default(&before);
+	for (size_t i = 0; i < conf_option_count; i++) {
+		const struct conf_option *o = &conf_options[i];
+
+		assert_true(o->help[0] != '\0' && o->values[0] != '\0');
+		assert_true((o->scope & ~(unsigned)(PROCESS | REGION)) == 0 && o->scope != 0);
+		snprintf(text, sizeof(text), "%s:%s", o->key, o->initial);
+		good(text, o->scope);
+		assert_memory_equal(&c, &before, sizeof(c));
+	}
+}
+
+/* ---- values ------------------------------------------------------------------- */
+
+static void test_nothing(void **state)
+{
+	struct conf before;
+
+	(void)state;
+	conf_default(&before);
+	good(NULL, PROCESS);
+	good("", PROCESS);
+	good(",", PROCESS);
+	good(",,", PROCESS);
+	assert_memory_equal(&c, &before, sizeof(c));
+}
+
+static void test_values(void **state)
+{
+	(void)state;
+	assert_int_equal(good("backing:anon,thp:never", PROCESS)->thp, CONF_THP_NEVER);
+	assert_int_equal(good("thp:always", REGION)->thp, CONF_THP_ALWAYS);
+	assert_int_equal(good("reserve:1T", PROCESS)->reserve, TiB);
+	assert_int_equal(good("reserve:1T,reserve:auto", PROCESS)->reserve, CONF_AUTO);
+	assert_int_equal(good("limit:64M", PROCESS)->limit, 64 * MiB);
+	assert_int_equal(good("limit:0", PROCESS)->limit, 0);
+	assert_true(good("limit:64M,limit:none", REGION)->limit == CONF_UNLIMITED);
+	assert_int_equal(good("decay_ms:0", PROCESS)->decay_ms, 0);
+	assert_true(good("decay_ms:never", PROCESS)->decay_ms == CONF_DECAY_NEVER);
+	assert_true(good("decay_ms:4611686018427387903", PROCESS)->decay_ms == INT64_MAX / 2);
+	assert_int_equal(good("commit_ahead:64K", PROCESS)->commit_ahead, 64 * KiB);
+	assert_true(good("closed:true", REGION)->closed);
+	assert_true(good("stats_print:true", PROCESS)->stats_print);
+	assert_false(good("stats_print:true,stats_print:false", PROCESS)->stats_print);
+	assert_true(good("strict:true,log:true", PROCESS)->strict && c.log);
+	assert_string_equal(good("stats_file:/a:b/%p,", PROCESS)->stats_file, "/a:b/%p");
+	assert_string_equal(good("stats_file:/a,stats_file:", PROCESS)->stats_file, "");
+}
+
+static void test_percent(void **state)
+{
+	size_t odd = (size_t)1 << 62 | 12345;
+
+	(void)state;
+	assert_int_equal(good("limit:50%", PROCESS)->limit, 5 * GiB);
+	assert_int_equal(good("limit:100%", PROCESS)->limit, TOTAL);
+	assert_int_equal(good("limit:1%", PROCESS)->limit, TOTAL / 100);
+	/* total * percent would not fit. */
+	assert_int_equal(conf_parse(&c, "limit:99%", PROCESS, odd, error), 0);
+	assert_true(c.limit == (size_t)((unsigned __int128)odd * 99 / 100));
+	bad("limit:0%", PROCESS, "limit:\"0%\" is not a percentage: use 1% to 100% of the machine's memory");
+	bad("limit:101%", PROCESS,
+	    "limit:\"101%\" is not a percentage: use 1% to 100% of the machine's memory");
+	assert_int_equal(parse("limit:%", PROCESS), -EINVAL);
+	assert_int_equal(parse("limit:5x%", PROCESS), -EINVAL);
+	assert_int_equal(parse("limit:99999999999999999999999%", PROCESS), -EINVAL);
+	assert_int_equal(parse("reserve:50%", PROCESS), -EINVAL);
+	assert_int_equal(conf_parse(&c, "limit:50%", PROCESS, 0, error), -EINVAL);
+	assert_non_null(strstr(error, "use a size"));
+}
+
+/* ---- errors ------------------------------------------------------------------- */
+
+static void test_bad_values(void **state)
+{
+	(void)state;
+	bad("limit:12Q", PROCESS,
+	    "limit:\"12Q\" is not a size: use bytes or a number with K, M, G, T (64M), a percentage (50%) "
+	    "or none");
+	bad("limit:", PROCESS,
+	    "limit:\"\" is not a size: use bytes or a number with K, M, G, T (64M), a percentage (50%) "
+	    "or none");
+	bad("limit:18446744073709551616", PROCESS,
+	    "limit:\"18446744073709551616\" is too large: at most 16E less one byte");
+	bad("reserve:x", PROCESS,
+	    "reserve:\"x\" is not a size: use bytes or a number with K, M, G, T (64M) or auto");
+	bad("reserve:0", PROCESS, "reserve:\"0\" reserves nothing: use a size or auto");
+	bad("thp:on", PROCESS, "thp:\"on\" is not known: use auto, always or never");
+	bad("thp:auto|always", PROCESS, "thp:\"auto|always\" is not known: use auto, always or never");
+	bad("thp:", PROCESS, "thp:\"\" is not known: use auto, always or never");
+	bad("backing:disk", PROCESS, "backing:\"disk\" is not known: use anon");
+	bad("log:yes", PROCESS, "log:\"yes\" is neither true nor false");
+	bad("log:truely", PROCESS, "log:\"truely\" is neither true nor false");
+	bad("decay_ms:10K", PROCESS,
+	    "decay_ms:\"10K\" is not a number of milliseconds: use 0, 500, 10000 or never");
+	bad("decay_ms:-1", PROCESS,
+	    "decay_ms:\"-1\" is not a number of milliseconds: use 0, 500, 10000 or never");
+	bad("decay_ms:4611686018427387904", PROCESS,
+	    "decay_ms:\"4611686018427387904\" is too long: use never");
+	bad("decay_ms:99999999999999999999", PROCESS,
+	    "decay_ms:\"99999999999999999999\" is too long: use never");
+}
+
+static void test_bad_commit_ahead(void **state)
+{
+	static const char *const texts[] = {"commit_ahead:0", "commit_ahead:32K", "commit_ahead:3M",
+	                                    "commit_ahead:65537", "commit_ahead:x"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(parse(texts[i], PROCESS), -EINVAL);
+		assert_int_equal(c.commit_ahead, 2 * MiB);
+	}
+}
+
+static void test_unknown(void **state)
+{
+	(void)state;
+	bad("lmit:1G", PROCESS,
+	    "unknown option \"lmit\": did you mean \"limit\"? known are backing, thp, reserve, limit, "
+	    "decay_ms, commit_ahead, stats_print, stats_file, strict, log");
+	bad("zzzzzz:1", REGION, "unknown option \"zzzzzz\": known are backing, thp, limit, closed");
+	bad("limit=1G", PROCESS, "\"limit=1G\" has no value: write key:value, as in limit:64M");
+	bad("closed:true", PROCESS,
+	    "option \"closed\" is for regions, not for the process: leave it away here");
+	bad("strict:true", REGION,
+	    "option \"strict\" is for the process, not for one region: leave it away here");
+	assert_int_equal(parse(":1", PROCESS), -EINVAL);
+	assert_int_equal(parse("lim:1M", PROCESS), -EINVAL);
+	assert_int_equal(parse("limits:1M", PROCESS), -EINVAL);
+}
+
+/* Whatever was written, the message is one printable line. */
+static void test_hostile(void **state)
+{
+	char text[2000];
+
+	(void)state;
+	assert_int_equal(parse("a\nb\033[0m:1", PROCESS), -EINVAL);
+	assert_null(strpbrk(error, "\n\033"));
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	assert_int_equal(parse(text, PROCESS), -EINVAL);
+	assert_true(strlen(error) < CONF_ERROR_MAX);
+	text[1000] = ':';
+	assert_int_equal(parse(text, PROCESS), -EINVAL);
+	memcpy(text, "stats_file:", 11);
+	text[1000] = 'x';
+	text[11 + CONF_PATH_MAX - 1] = '\0';
+	good(text, PROCESS);
+	assert_int_equal(strlen(c.stats_file), CONF_PATH_MAX - 1);
+	text[11 + CONF_PATH_MAX - 1] = 'x';
+	text[11 + CONF_PATH_MAX] = '\0';
+	assert_int_equal(parse(text, PROCESS), -EINVAL);
+	assert_string_equal(c.stats_file, "");
+}
+
+/* What came before the error stays, what comes after is not reached. */
+static void test_stops(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("log:true,thp:bad,strict:true", PROCESS), -EINVAL);
+	assert_true(c.log && !c.strict);
+	assert_int_equal(c.thp, CONF_THP_AUTO);
+}
+
+static char reported[4][CONF_ERROR_MAX];
+static size_t reports;
+
+static void report(const char *reason)
+{
+	assert_true(reports < 4);
+	strcpy(reported[reports++], reason);
+}
+
+static void test_lenient(void **state)
+{
+	(void)state;
+	conf_default(&c);
+	reports = 0;
+	assert_int_equal(conf_parse_lenient(&c, "thp:bad,log:true,nolimit,limit:8M", PROCESS, TOTAL, report),
+	                 2);
+	assert_int_equal(reports, 2);
+	assert_non_null(strstr(reported[0], "thp:\"bad\""));
+	assert_non_null(strstr(reported[1], "nolimit"));
+	assert_true(c.log && c.limit == 8 * MiB && c.thp == CONF_THP_AUTO);
+	assert_int_equal(conf_parse_lenient(&c, NULL, PROCESS, TOTAL, report), 0);
+}
+
+/* ---- checks ------------------------------------------------------------------- */
+
+static int check(const char *text)
+{
+	return conf_check(good(text, PROCESS), CONF_LIMIT_MINIMUM, error);
+}
+
+static void test_check(void **state)
+{
+	(void)state;
+	assert_int_equal(check(""), 0);
+	assert_int_equal(check("limit:4M"), 0);
+	assert_int_equal(check("reserve:1G,limit:1G"), 0);
+	assert_int_equal(check("reserve:1M"), 0);
+	assert_int_equal(check("limit:100T"), 0);
+	assert_string_equal(error, "");
+	assert_int_equal(check("limit:64K"), -EINVAL);
+	assert_string_equal(error, "limit:64K is below the 4M that start-up needs");
+	assert_int_equal(check("limit:4194303"), -EINVAL);
+	assert_int_equal(check("limit:0"), -EINVAL);
+	assert_int_equal(check("reserve:1G,limit:2G"), -EINVAL);
+	assert_string_equal(error, "reserve:1G is smaller than limit:2G: reserve at least as much address "
+	                           "space as the limit, or leave reserve:auto");
+}
+
+/* ---- about --------------------------------------------------------------------- */
+
+static void *other_thread(void *unused)
+{
+	(void)unused;
+	assert_string_equal(sparena_last_error(), "");
+	about_set_error("other");
+	return NULL;
+}
+
+static void test_about(void **state)
+{
+	char text[1000];
+	pthread_t thread;
+
+	(void)state;
+	assert_string_equal(sparena_version(), SPARENA_VERSION);
+	assert_true(sparena_features() <= (SPARENA_FEATURE_POPULATE | SPARENA_FEATURE_THP));
+	assert_string_equal(sparena_last_error(), "");
+	about_set_error("100%s");
+	assert_string_equal(sparena_last_error(), "100%s");
+	assert_int_equal(pthread_create(&thread, NULL, other_thread, NULL), 0);
+	pthread_join(thread, NULL);
+	assert_string_equal(sparena_last_error(), "100%s");
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	about_set_error(text);
+	assert_int_equal(strlen(sparena_last_error()), CONF_ERROR_MAX - 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_default),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_percent),
+		cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_bad_commit_ahead),
+		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_stops),
+		cmocka_unit_test(test_lenient),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_about),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
