@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Private anonymous memory: POPULATE_WRITE to commit, DONTNEED to give back. */
+#include <errno.h>
+
+#include "backing/backing.h"
+#include "base/base.h"
+#include "os/os.h"
+
+/* A populate call holds the mmap lock for reading: pieces keep others from waiting long. */
+#define POPULATE_PIECE (2 * MiB)
+
+static int anon_open(struct backing *b, size_t size, size_t align)
+{
+	void *base;
+	int err = os_reserve(size, align, &base);
+	if (err)
+		return err;
+
+	b->base = base;
+	b->size = size;
+	b->page_size = os_page_size();
+	b->can_populate = os_can_populate();
+	return 0;
+}
+
+static int anon_unlock(struct backing *b, size_t offset, size_t length)
+{
+	return os_open(b->base + offset, length);
+}
+
+static int anon_discard(struct backing *b, size_t offset, size_t length)
+{
+	return os_discard(b->base + offset, length);
+}
+
+/*
+ * One piece. Before Linux 5.14 pages are touched from user space, which takes memory
+ * just as well but cannot report its lack.
+ */
+static int populate_piece(struct backing *b, char *addr, size_t length)
+{
+	if (likely(b->can_populate))
+		return os_populate(addr, length);
+	os_touch(addr, length, b->page_size);
+	return 0;
+}
+
+static int anon_populate(struct backing *b, size_t offset, size_t length)
+{
+	size_t done = 0;
+	while (done < length) {
+		size_t piece = size_min(length - done, POPULATE_PIECE);
+		int err = populate_piece(b, b->base + offset + done, piece);
+		if (unlikely(err)) {
+			/* The failing call may have populated a part of its piece, too. */
+			int undo = os_discard(b->base + offset, done + piece);
+			if (undo)
+				return undo;
+			/* EFAULT and ENOMEM both mean: the backing has no more. */
+			return err == -EFAULT ? -ENOMEM : err;
+		}
+		done += piece;
+	}
+	return 0;
+}
+
+static int anon_prefer_huge(struct backing *b, size_t offset, size_t length, bool huge)
+{
+	int err = os_advise_huge(b->base + offset, length, huge);
+	return err == -EINVAL ? 0 : err; /* a kernel without THP has nothing to prefer */
+}
+
+/* Calls fn on each run of equal bits in the chunk's map of parts. */
+static int each_part(struct backing *b, size_t chunk, unsigned parts, int (*fn)(void *, size_t))
+{
+	size_t part_size = BACKING_HUGE_SIZE / 32;
+	for (unsigned i = 0; i < 32;) {
+		if (!(parts >> i & 1)) {
+			i++;
+			continue;
+		}
+		unsigned first = i;
+		while (i < 32 && (parts >> i & 1))
+			i++;
+		int err = fn(b->base + chunk + first * part_size, (i - first) * part_size);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/*
+ * Discarding a part of a huge page frees nothing until the kernel splits it, which
+ * MADV_COLD on the rest makes it do at once. The split puts the shared zero page in
+ * the place of kept pages that hold only zeros: populating the rest backs them again.
+ * Once the part is gone there is no way back, so what fails then is left at that:
+ * the contents are there, and at worst such a page is faulted in when it is written.
+ */
+static int anon_thin(struct backing *b, size_t chunk, unsigned keep)
+{
+	int err = anon_prefer_huge(b, chunk, BACKING_HUGE_SIZE, false);
+	if (!err)
+		err = each_part(b, chunk, ~keep, os_discard);
+	if (err)
+		return err;
+	(void)each_part(b, chunk, keep, os_advise_cold);
+	if (b->can_populate)
+		(void)each_part(b, chunk, keep, os_populate);
+	return 0;
+}
+
+static int anon_resident(struct backing *b, size_t offset, size_t length, size_t *bytes)
+{
+	size_t swapped = 0;
+	int err = os_resident(b->base + offset, length, bytes, &swapped);
+	if (!err)
+		*bytes += swapped; /* a page in swap has its backing there */
+	return err;
+}
+
+static void anon_close(struct backing *b)
+{
+	if (b->base)
+		os_release(b->base, b->size);
+	b->base = NULL;
+	b->size = 0;
+}
+
+const struct backing_ops backing_anon = {
+	.name = "anon",
+	.open = anon_open,
+	.unlock = anon_unlock,
+	.populate = anon_populate,
+	.discard = anon_discard,
+	.prefer_huge = anon_prefer_huge,
+	.thin = anon_thin,
+	.resident = anon_resident,
+	.close = anon_close,
+};

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * region: one reservation of address space on one backing, the state of each of
+ * its granules, and the budget that they are charged to. Only this room knows
+ * which granules are committed, and only `budget` counts bytes. Nothing here
+ * calls malloc, and no lock is held across a call that populates or discards.
+ */
+#ifndef SPARENA_REGION_REGION_H
+#define SPARENA_REGION_REGION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backing/backing.h"
+#include "base/base.h"
+
+/* ---- budget (region/budget.c) ---------------------------------------------- */
+
+/* Bytes charged against a limit; regions may share one. Lock-free. */
+struct budget {
+	_Atomic size_t charged;
+	_Atomic size_t limit; /* SIZE_MAX: none */
+	_Atomic size_t frees; /* counts what may make a refused charge succeed */
+};
+
+void budget_init(struct budget *b, size_t limit);
+
+/*
+ * Charges n bytes if at least `keep` bytes are still free below the limit
+ * afterwards. Returns 0 or -ENOMEM, with nothing charged.
+ */
+int budget_charge(struct budget *b, size_t n, size_t keep);
+
+/* Whether such a charge would succeed now. */
+bool budget_has_room(const struct budget *b, size_t n, size_t keep);
+void budget_uncharge(struct budget *b, size_t n);
+
+static inline size_t budget_charged(const struct budget *b)
+{
+	return atomic_load_explicit(&b->charged, memory_order_relaxed);
+}
+
+static inline size_t budget_limit(const struct budget *b)
+{
+	return atomic_load_explicit(&b->limit, memory_order_relaxed);
+}
+
+/* Notes that something was freed: who was refused before may try again. */
+static inline void budget_note_free(struct budget *b)
+{
+	atomic_fetch_add_explicit(&b->frees, 1, memory_order_relaxed);
+}
+
+static inline size_t budget_frees(const struct budget *b)
+{
+	return atomic_load_explicit(&b->frees, memory_order_relaxed);
+}
+
+/* A limit below what is charged is allowed: nothing is charged until usage is below it. */
+static inline void budget_set_limit(struct budget *b, size_t limit)
+{
+	atomic_store_explicit(&b->limit, limit, memory_order_relaxed);
+	budget_note_free(b);
+}
+
+/* ---- region (region/region.c) ---------------------------------------------- */
+
+/* Huge chunks are committed, charged and discarded as a whole. */
+#define CHUNK_SIZE BACKING_HUGE_SIZE
+#define CHUNK_PARTS 32u /* granules of a small chunk */
+#define SMALL_GRANULE (CHUNK_SIZE / CHUNK_PARTS)
+
+struct region_config {
+	const struct backing_ops *backing;
+	size_t size;      /* bytes to reserve: a multiple of CHUNK_SIZE... */
+	size_t size_min;  /* ...halved down to this when the system refuses */
+	size_t granule;   /* of the small zone: a power of two, a page to SMALL_GRANULE */
+	unsigned huge_in; /* huge zone: 0 none, 1 everything, 2 the upper half */
+	bool closed;      /* inaccessible until committed */
+	size_t piece;     /* closed: opened in pieces of this many bytes; multiple of CHUNK_SIZE */
+	struct budget *budget;
+	size_t keep;      /* bytes that commits leave free below the limit */
+	const char *name; /* for /proc/PID/maps; lives as long as the region */
+};
+
+/* What a region did, never reset. */
+struct region_counts {
+	uint64_t commits;
+	uint64_t decommits;
+	uint64_t populate_ns;
+	uint64_t faults_avoided;
+	size_t committed_peak;
+};
+
+struct region {
+	struct backing backing;
+	char *base;
+	size_t size;
+	size_t granule;
+	size_t huge_from; /* offset of the huge zone; size: none */
+	size_t piece;     /* 0: open from end to end */
+	struct budget *budget;
+	size_t keep;
+
+	pthread_mutex_t lock;    /* guards everything below */
+	pthread_cond_t quiet;    /* some busy granules became idle */
+	unsigned waiting;        /* threads in wait for that */
+	unsigned in_flight;      /* operations that work on busy granules */
+	bool forking;            /* nothing new may begin */
+	size_t committed;        /* bytes */
+	uint64_t *committed_map; /* a bit a granule: populated and charged */
+	uint64_t *busy_map;      /* a bit a granule: an operation owns it */
+	uint64_t *opened_map;    /* a bit a piece: accessible */
+	uint64_t *thinned_map;   /* a bit a chunk of the huge zone: run in small granules */
+	struct region_counts counts;
+	size_t map_bytes;        /* of the mapping that the maps are in */
+};
+
+/*
+ * Reserves address space and sets *r up. Returns 0; -EINVAL: sizes that do not
+ * fit together; -ENOMEM: not even size_min could be reserved.
+ */
+int region_init(struct region *r, const struct region_config *config);
+
+/* Gives everything back, uncharges it. Nobody may use the region any more. */
+void region_destroy(struct region *r);
+
+/*
+ * Commits every granule of the range that is not committed yet: charge, populate,
+ * mark; or undoes everything. Offset and length must be multiples of the unit
+ * (region_unit()). Waits for operations of other threads on the same granules.
+ * Returns 0; -EINVAL: outside, or no multiple; -ENOMEM: over the limit or no
+ * memory. Thread-safe.
+ */
+int region_commit(struct region *r, size_t offset, size_t length);
+
+/* As region_commit(), but leaves `keep` bytes free below the limit instead of r->keep. */
+int region_commit_keep(struct region *r, size_t offset, size_t length, size_t keep);
+
+/* Gives the range back and uncharges what of it was committed. Errors as above. */
+int region_decommit(struct region *r, size_t offset, size_t length);
+
+/*
+ * Gives back the granules of a whole committed chunk of the huge zone whose bit in
+ * `keep` is not set. From then on, until region_mend(), the chunk is managed in
+ * small granules. Returns 0, or -errno with the chunk still huge.
+ */
+int region_thin(struct region *r, size_t chunk, uint32_t keep);
+
+/*
+ * Makes a thinned chunk of which nothing is committed huge again. Returns 0;
+ * -EBUSY: something is committed; or -errno with the chunk still thinned.
+ */
+int region_mend(struct region *r, size_t chunk);
+
+/* Unit in which the place at `offset` is committed now: granule or CHUNK_SIZE. */
+size_t region_unit(struct region *r, size_t offset);
+
+/* Whether every granule of the range is committed. */
+bool region_is_committed(struct region *r, size_t offset, size_t length);
+
+/* Bytes of the range that are resident by the kernel's own view. */
+int region_resident(struct region *r, size_t offset, size_t length, size_t *bytes);
+
+/* Bytes committed now. */
+size_t region_committed(struct region *r);
+
+/* A copy of the counters. */
+void region_get_counts(struct region *r, struct region_counts *out);
+
+/*
+ * fork(2): before, waits until no operation is in flight and keeps the lock;
+ * after, in parent and child, lets go of it.
+ */
+void region_fork_prepare(struct region *r);
+void region_fork_parent(struct region *r);
+void region_fork_child(struct region *r);
+
+/* Aborts unless the maps, the counts and the budget agree. Nothing may be in flight. */
+void region_check(struct region *r);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A region's beginning, end, and way through fork(2). */
+#include <errno.h>
+#include <string.h>
+
+#include "os/os.h"
+#include "region/region.h"
+
+static bool config_is_sound(const struct region_config *c)
+{
+	return c->size && c->size % CHUNK_SIZE == 0 && size_is_pow2(c->granule) &&
+	       c->granule >= os_page_size() && c->granule <= SMALL_GRANULE && c->piece % CHUNK_SIZE == 0 &&
+	       (!c->closed || c->piece) && c->huge_in <= 2 && c->budget;
+}
+
+static int reserve_halving(struct region *r, const struct region_config *c)
+{
+	size_t size = c->size, least = size_up(size_max(c->size_min, CHUNK_SIZE), CHUNK_SIZE);
+	for (;;) {
+		int err = r->backing.ops->open(&r->backing, size, CHUNK_SIZE);
+		if (err != -ENOMEM || size <= least)
+			return err;
+		size = size_max(size_up(size / 2, CHUNK_SIZE), least);
+	}
+}
+
+static size_t map_bytes_for(size_t bits) { return size_up(BITMAP_WORDS(bits) * sizeof(uint64_t), 64); }
+
+/*
+ * The maps, a bit or two a granule, in a mapping of their own: untouched parts take
+ * no memory, and touched ones a 250,000th of what they describe, which is why they
+ * are not charged.
+ */
+static int make_maps(struct region *r)
+{
+	size_t granules = map_bytes_for(r->size / r->granule);
+	size_t chunks = map_bytes_for(r->size / CHUNK_SIZE);
+	size_t bytes = size_up(2 * granules + 2 * chunks, os_page_size());
+
+	void *maps;
+	int err = os_reserve(bytes, os_page_size(), &maps);
+	if (err)
+		return err;
+	err = os_open(maps, bytes);
+	if (err) {
+		os_release(maps, bytes);
+		return err;
+	}
+	char *at = maps;
+	r->map_bytes = bytes;
+	r->committed_map = (uint64_t *)(void *)at;
+	r->busy_map = (uint64_t *)(void *)(at + granules);
+	r->opened_map = (uint64_t *)(void *)(at + 2 * granules);
+	r->thinned_map = (uint64_t *)(void *)(at + 2 * granules + chunks);
+	return 0;
+}
+
+static size_t huge_zone_start(size_t size, unsigned huge_in)
+{
+	switch (huge_in) {
+	case 0:
+		return size;
+	case 1:
+		return 0;
+	default:
+		return size_up(size / 2, CHUNK_SIZE);
+	}
+}
+
+/* Says of each zone whether huge pages may serve it, once, while it is empty. */
+static int set_zones(struct region *r)
+{
+	int err = 0;
+	if (r->huge_from > 0)
+		err = r->backing.ops->prefer_huge(&r->backing, 0, r->huge_from, false);
+	if (!err && r->huge_from < r->size)
+		err = r->backing.ops->prefer_huge(&r->backing, r->huge_from, r->size - r->huge_from, true);
+	return err;
+}
+
+int region_init(struct region *r, const struct region_config *c)
+{
+	if (!config_is_sound(c))
+		return -EINVAL;
+	memset(r, 0, sizeof *r);
+	r->backing.ops = c->backing;
+	r->granule = c->granule;
+	r->budget = c->budget;
+	r->keep = c->keep;
+	r->piece = c->closed ? c->piece : 0;
+
+	int err = reserve_halving(r, c);
+	if (err)
+		return err;
+	r->base = r->backing.base;
+	r->size = r->backing.size;
+	r->huge_from = huge_zone_start(r->size, c->huge_in);
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->quiet, NULL);
+
+	if (c->name)
+		(void)os_name(r->base, r->size, c->name); /* a convenience: old kernels refuse */
+	err = set_zones(r);
+	if (!err)
+		err = make_maps(r);
+	if (!err && !r->piece)
+		err = r->backing.ops->unlock(&r->backing, 0, r->size);
+	if (err)
+		region_destroy(r);
+	return err;
+}
+
+void region_destroy(struct region *r)
+{
+	budget_uncharge(r->budget, r->committed);
+	r->backing.ops->close(&r->backing);
+	if (r->committed_map)
+		os_release(r->committed_map, r->map_bytes);
+	pthread_cond_destroy(&r->quiet);
+	pthread_mutex_destroy(&r->lock);
+	memset(r, 0, sizeof *r);
+}
+
+/*
+ * Granules that another thread is working on would stay busy for ever in the child,
+ * where that thread does not exist.
+ */
+void region_fork_prepare(struct region *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->forking = true;
+	while (r->in_flight) {
+		r->waiting++;
+		pthread_cond_wait(&r->quiet, &r->lock);
+		r->waiting--;
+	}
+}
+
+void region_fork_parent(struct region *r)
+{
+	r->forking = false;
+	if (r->waiting)
+		pthread_cond_broadcast(&r->quiet);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void region_fork_child(struct region *r)
+{
+	r->forking = false;
+	r->waiting = 0;
+	pthread_cond_init(&r->quiet, NULL);
+	pthread_mutex_unlock(&r->lock);
+}

@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "conf/about.h"
+#include "os/os.h"
+#include "region/region.h"
+#include "sparena/region.h"
+#include "../support/random.h"
+
+/* ---- failures of the floor below --------------------------------------------- */
+
+static int fail_with;          /* what the next failing call returns */
+static unsigned fail_one_in;   /* one call in so many fails; 0: none */
+static unsigned fail_after;    /* counts down to the one that fails */
+
+static bool now_fails(void)
+{
+	if (fail_after && --fail_after == 0)
+		return true;
+	return fail_one_in && random_below(fail_one_in) == 0;
+}
+
+int __real_os_populate(void *addr, size_t size);
+int __wrap_os_populate(void *addr, size_t size);
+int __wrap_os_populate(void *addr, size_t size)
+{
+	if (!now_fails())
+		return __real_os_populate(addr, size);
+	/* The kernel leaves the pages before the failing one populated. */
+	__real_os_populate(addr, size_down(size / 2, 4096));
+	return fail_with;
+}
+
+static bool old_kernel;
+
+bool __real_os_can_populate(void);
+bool __wrap_os_can_populate(void);
+bool __wrap_os_can_populate(void) { return !old_kernel && __real_os_can_populate(); }
+
+/* ---- a region to test --------------------------------------------------------- */
+
+#define G SMALL_GRANULE
+#define SIZE (16 * MiB)
+#define HUGE_FROM (8 * MiB)
+
+static struct budget budget;
+static struct region region;
+
+static void make_with(size_t limit, unsigned huge_in, bool closed)
+{
+	budget_init(&budget, limit);
+	struct region_config config = {
+		.backing = &backing_anon, .size = SIZE, .size_min = SIZE, .granule = G,
+		.huge_in = huge_in, .closed = closed, .piece = CHUNK_SIZE, .budget = &budget,
+	};
+	assert_int_equal(region_init(&region, &config), 0);
+	fail_one_in = fail_after = 0;
+}
+
+static int make(void **state)
+{
+	(void)state;
+	make_with(SIZE_MAX, 2, true);
+	return 0;
+}
+
+static int drop(void **state)
+{
+	(void)state;
+	region_check(&region);
+	region_destroy(&region);
+	assert_int_equal(budget_charged(&budget), 0);
+	return 0;
+}
+
+static size_t resident(size_t offset, size_t length)
+{
+	size_t bytes = 0;
+	assert_int_equal(region_resident(&region, offset, length, &bytes), 0);
+	return bytes;
+}
+
+/* ---- one thing at a time ------------------------------------------------------- */
+
+static void commit_is_resident_and_charged(void **state)
+{
+	(void)state;
+	assert_int_equal(region_commit(&region, G, 3 * G), 0);
+	assert_int_equal(resident(0, SIZE), 3 * G);
+	assert_int_equal(budget_charged(&budget), 3 * G);
+	assert_true(region_is_committed(&region, G, 3 * G));
+	assert_false(region_is_committed(&region, 0, G));
+}
+
+static void commit_again_costs_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(region_commit(&region, 0, 2 * G), 0);
+	memset(region.base, 7, G);
+	assert_int_equal(region_commit(&region, 0, 4 * G), 0);
+	assert_int_equal(budget_charged(&budget), 4 * G);
+	assert_int_equal(region.base[G - 1], 7);
+}
+
+static void decommit_gives_back_and_zeroes(void **state)
+{
+	(void)state;
+	assert_int_equal(region_commit(&region, 0, 4 * G), 0);
+	memset(region.base, 7, 4 * G);
+	assert_int_equal(region_decommit(&region, G, 2 * G), 0);
+	assert_int_equal(resident(0, SIZE), 2 * G);
+	assert_int_equal(budget_charged(&budget), 2 * G);
+	assert_int_equal(region_commit(&region, G, G), 0);
+	assert_int_equal(region.base[G], 0);
+	assert_int_equal(region.base[0], 7);
+}
+
+static void bad_ranges_are_refused(void **state)
+{
+	(void)state;
+	struct { size_t offset, length; } bad[] = {
+		{ 1, G }, { 0, G + 1 }, { 0, 0 }, { SIZE, G }, { 0, SIZE + G }, { SIZE_MAX - G + 1, G },
+		{ G, SIZE_MAX - G + 1 }, { HUGE_FROM, G }, { HUGE_FROM + G, CHUNK_SIZE }, { HUGE_FROM - G, 2 * G },
+	};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_int_equal(region_commit(&region, bad[i].offset, bad[i].length), -EINVAL);
+		assert_int_equal(region_decommit(&region, bad[i].offset, bad[i].length), -EINVAL);
+	}
+	assert_int_equal(budget_charged(&budget), 0);
+}
+
+static void limit_refuses_whole(void **state)
+{
+	(void)state;
+	budget_set_limit(&budget, 5 * G);
+	assert_int_equal(region_commit(&region, 0, 3 * G), 0);
+	assert_int_equal(region_commit(&region, 2 * G, 4 * G), -ENOMEM);
+	assert_int_equal(resident(0, SIZE), 3 * G);
+	assert_int_equal(region_commit_keep(&region, 3 * G, G, 2 * G), -ENOMEM);
+	assert_int_equal(region_commit_keep(&region, 3 * G, G, G), 0);
+	budget_set_limit(&budget, G); /* below what is used: nothing more, nothing lost */
+	assert_int_equal(region_commit(&region, 5 * G, G), -ENOMEM);
+	assert_int_equal(region_commit(&region, 0, 4 * G), 0);
+}
+
+static void failed_populate_leaves_nothing(void **state)
+{
+	(void)state;
+	int answers[] = { -ENOMEM, -EFAULT, -EHWPOISON };
+	int expected[] = { -ENOMEM, -ENOMEM, -EHWPOISON };
+	assert_int_equal(region_commit(&region, 2 * G, G), 0);
+	region.base[2 * G] = 7;
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned nth = 1; nth <= 2; nth++) {
+			fail_with = answers[i];
+			fail_after = nth; /* the part before, or behind, what is there already */
+			assert_int_equal(region_commit(&region, 0, 5 * G), expected[i]);
+			assert_int_equal(resident(0, SIZE), G);
+			assert_int_equal(budget_charged(&budget), G);
+			assert_int_equal(region.base[2 * G], 7);
+			region_check(&region);
+		}
+	assert_int_equal(region_commit(&region, 0, 5 * G), 0);
+}
+
+static void failed_populate_of_many_pieces_leaves_nothing(void **state)
+{
+	(void)state;
+	fail_with = -ENOMEM;
+	fail_after = 3;
+	assert_int_equal(region_commit(&region, HUGE_FROM, 4 * CHUNK_SIZE), -ENOMEM);
+	assert_int_equal(resident(0, SIZE), 0);
+	assert_int_equal(budget_charged(&budget), 0);
+}
+
+static int make_on_old_kernel(void **state)
+{
+	old_kernel = true;
+	int err = make(state);
+	old_kernel = false;
+	return err;
+}
+
+static void old_kernel_is_touched(void **state)
+{
+	(void)state;
+	fail_with = -EINVAL; /* what such a kernel would say */
+	fail_one_in = 1;
+	assert_int_equal(region_commit(&region, 0, 2 * G), 0);
+	assert_int_equal(resident(0, SIZE), 2 * G);
+	assert_int_equal(region_decommit(&region, G, G), 0);
+	assert_int_equal(resident(0, SIZE), G);
+}
+
+static void thinned_chunk_keeps_what_it_must(void **state)
+{
+	(void)state;
+	size_t chunk = HUGE_FROM + CHUNK_SIZE;
+	uint32_t keep = 0x80000101;
+	assert_int_equal(region_commit(&region, chunk, CHUNK_SIZE), 0);
+	memset(region.base + chunk, 7, G); /* the others hold zeros: the split would unback them */
+	assert_int_equal(region_thin(&region, chunk, keep), 0);
+	assert_int_equal(budget_charged(&budget), 3 * G);
+	assert_int_equal(resident(chunk, CHUNK_SIZE), 3 * G);
+	assert_int_equal(region.base[chunk + G - 1], 7);
+	assert_int_equal(region_unit(&region, chunk), G);
+	assert_int_equal(region_commit(&region, chunk + G, G), 0);
+	assert_int_equal(region_mend(&region, chunk), -EBUSY);
+	assert_int_equal(region_decommit(&region, chunk, CHUNK_SIZE), 0);
+	assert_int_equal(region_mend(&region, chunk), 0);
+	assert_int_equal(region_unit(&region, chunk), CHUNK_SIZE);
+}
+
+static void thin_refuses_what_is_not_a_huge_chunk(void **state)
+{
+	(void)state;
+	assert_int_equal(region_thin(&region, 0, 0), -EINVAL);
+	assert_int_equal(region_thin(&region, HUGE_FROM, 0), -EINVAL);
+	assert_int_equal(region_thin(&region, HUGE_FROM + G, 0), -EINVAL);
+	assert_int_equal(region_mend(&region, 0), -EINVAL);
+}
+
+static long minor_faults(void)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_minflt;
+}
+
+static void zero_granule_stays_backed_after_thinning(void **state)
+{
+	(void)state;
+	assert_int_equal(region_commit(&region, HUGE_FROM, CHUNK_SIZE), 0);
+	assert_int_equal(region_thin(&region, HUGE_FROM, 1), 0);
+	long before = minor_faults();
+	for (size_t i = 0; i < G; i += 4096)
+		region.base[HUGE_FROM + i] = 1;
+	assert_int_equal(minor_faults(), before);
+}
+
+static void closed_region_is_inaccessible(void **state)
+{
+	(void)state;
+	assert_int_equal(region_commit(&region, 0, G), 0);
+	region.base[0] = 1;
+	/* A read of what was never opened would end the test: ask the kernel instead. */
+	assert_int_equal(os_populate(region.base + 3 * CHUNK_SIZE, 4096), -EINVAL);
+}
+
+/* ---- many threads on overlapping ranges ----------------------------------------- */
+
+static void *commit_and_decommit(void *arg)
+{
+	uint64_t state = (uintptr_t)arg;
+	for (int i = 0; i < 3000; i++) {
+		state = state * 6364136223846793005u + 1442695040888963407u;
+		size_t first = (state >> 33) % 32, count = (state >> 40) % 8 + 1;
+		if (state >> 63)
+			region_commit(&region, first * G, count * G);
+		else
+			region_decommit(&region, first * G, count * G);
+	}
+	return NULL;
+}
+
+static void threads_on_overlapping_ranges(void **state)
+{
+	(void)state;
+	pthread_t threads[4];
+	budget_set_limit(&budget, 30 * G);
+	for (uintptr_t i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, commit_and_decommit, (void *)(i + 1)), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	region_check(&region);
+	assert_int_equal(resident(0, SIZE), region_committed(&region));
+}
+
+/* ---- a million operations beside a model ----------------------------------------- */
+
+#define GRANULES (SIZE / G)
+
+static struct {
+	bool committed[GRANULES];
+	unsigned char value[GRANULES]; /* in the first and last byte */
+	bool thinned[SIZE / CHUNK_SIZE];
+	size_t bytes;
+} model;
+
+static size_t unit_of(size_t granule)
+{
+	return granule * G >= HUGE_FROM && !model.thinned[granule / CHUNK_PARTS] ? CHUNK_PARTS : 1;
+}
+
+/* A range that mostly is made of whole units. */
+static void some_range(size_t *first, size_t *count)
+{
+	*first = random_below(GRANULES);
+	*count = random_below(6) + 1;
+	if (unit_of(*first) != 1 && random_below(50)) {
+		*first = size_down(*first, CHUNK_PARTS);
+		*count = CHUNK_PARTS * (random_below(8) == 0 ? 2 : 1);
+	}
+	*count = size_min(*count, GRANULES - *first);
+}
+
+static bool is_whole(size_t first, size_t count)
+{
+	size_t past = first + count;
+	return first % unit_of(first) == 0 && past % unit_of(past - 1) == 0;
+}
+
+static void model_set(size_t g, bool committed)
+{
+	if (model.committed[g] == committed)
+		return;
+	model.committed[g] = committed;
+	model.bytes += committed ? G : -G;
+	if (committed) { /* new memory reads zero */
+		char *p = region.base + g * G;
+		EXPECT(p[0] == 0 && p[G - 1] == 0);
+		p[0] = p[G - 1] = (char)(model.value[g] = (unsigned char)random_next());
+	}
+}
+
+static void check_values(size_t first, size_t count)
+{
+	for (size_t g = first; g < first + count; g++) {
+		unsigned char *p = (unsigned char *)region.base + g * G;
+		EXPECT(!model.committed[g] || (p[0] == model.value[g] && p[G - 1] == model.value[g]));
+	}
+}
+
+static void random_commit(void)
+{
+	size_t first, count, missing = 0;
+	some_range(&first, &count);
+	for (size_t g = first; g < first + count; g++)
+		missing += model.committed[g] ? 0 : G;
+	int err = region_commit(&region, first * G, count * G);
+	if (!is_whole(first, count)) {
+		EXPECT(err == -EINVAL);
+		return;
+	}
+	EXPECT(err == 0 || err == -ENOMEM);
+	EXPECT(err == 0 || missing);
+	if (model.bytes + missing > budget_limit(&budget) && missing)
+		EXPECT(err == -ENOMEM);
+	else
+		EXPECT(err == 0 || fail_one_in);
+	for (size_t g = first; g < first + count && !err; g++)
+		model_set(g, true);
+	check_values(first, count);
+}
+
+static void random_decommit(void)
+{
+	size_t first, count;
+	some_range(&first, &count);
+	int err = region_decommit(&region, first * G, count * G);
+	EXPECT(err == (is_whole(first, count) ? 0 : -EINVAL));
+	for (size_t g = first; g < first + count && !err; g++)
+		model_set(g, false);
+}
+
+static void random_thin(void)
+{
+	size_t chunk = HUGE_FROM / CHUNK_SIZE + random_below((SIZE - HUGE_FROM) / CHUNK_SIZE);
+	uint32_t keep = (uint32_t)random_next();
+	bool may = !model.thinned[chunk] && model.committed[chunk * CHUNK_PARTS];
+	unsigned chance = fail_one_in;
+	fail_one_in = 0; /* a populate that fails here leaves pages that are merely not backed */
+	EXPECT(region_thin(&region, chunk * CHUNK_SIZE, keep) == (may ? 0 : -EINVAL));
+	fail_one_in = chance;
+	if (!may)
+		return;
+	model.thinned[chunk] = true;
+	for (size_t i = 0; i < CHUNK_PARTS; i++)
+		if (!(keep >> i & 1))
+			model_set(chunk * CHUNK_PARTS + i, false);
+	check_values(chunk * CHUNK_PARTS, CHUNK_PARTS);
+}
+
+static void random_mend(void)
+{
+	size_t chunk = HUGE_FROM / CHUNK_SIZE + random_below((SIZE - HUGE_FROM) / CHUNK_SIZE);
+	if (random_below(2))
+		for (size_t i = 0; i < CHUNK_PARTS && model.thinned[chunk]; i++) {
+			EXPECT(region_decommit(&region, chunk * CHUNK_SIZE + i * G, G) == 0);
+			model_set(chunk * CHUNK_PARTS + i, false);
+		}
+	bool empty = true;
+	for (size_t i = 0; i < CHUNK_PARTS; i++)
+		empty = empty && !model.committed[chunk * CHUNK_PARTS + i];
+	EXPECT(region_mend(&region, chunk * CHUNK_SIZE) == (empty ? 0 : -EBUSY));
+	if (empty)
+		model.thinned[chunk] = false;
+}
+
+static void compare_books(void)
+{
+	EXPECT(region_committed(&region) == model.bytes);
+	EXPECT(budget_charged(&budget) == model.bytes);
+	if (random_op % 512 == 0) {
+		EXPECT(resident(0, SIZE) == model.bytes);
+		region_check(&region);
+	}
+}
+
+static void random_operations(void **state)
+{
+	(void)state;
+	memset(&model, 0, sizeof model);
+	random_start(2);
+	fail_with = -ENOMEM;
+	for (unsigned long ops = random_ops(100000); random_op < ops; random_op++) {
+		switch (random_below(64)) {
+		case 0:
+			budget_set_limit(&budget, random_below(4) ? SIZE_MAX : random_below(SIZE));
+			break;
+		case 1:
+			fail_one_in = random_below(2) ? 10 : 0;
+			break;
+		case 2:
+			random_thin();
+			break;
+		case 3:
+			random_mend();
+			break;
+		default:
+			if (random_below(2))
+				random_commit();
+			else
+				random_decommit();
+		}
+		compare_books();
+	}
+}
+
+/* ---- the public interface --------------------------------------------------------- */
+
+static void public_region_works(void **state)
+{
+	(void)state;
+	struct sparena_region *r;
+	size_t bytes = 1;
+	assert_int_equal(sparena_region_reserve("limit:256K", 10 * MiB + 1, &r), 0);
+	size_t g = sparena_region_granule(r);
+	assert_int_equal(g, 64 * KiB);
+	assert_int_equal(sparena_region_size(r), 10 * MiB + g);
+	assert_int_equal(sparena_region_fd(r), -1);
+	assert_int_equal(sparena_region_commit(r, 10 * MiB, g), 0);
+	assert_int_equal(sparena_region_commit(r, 0, 3 * g), 0);
+	assert_int_equal(sparena_region_commit(r, 4 * g, g), -ENOMEM);
+	assert_int_equal(sparena_region_commit(r, 10 * MiB, 2 * g), -EINVAL);
+	assert_int_equal(sparena_region_commit(r, 1, g), -EINVAL);
+	assert_non_null(strstr(sparena_last_error(), "multiples"));
+	assert_int_equal(sparena_region_resident(r, 0, 10 * MiB, &bytes), 0);
+	assert_int_equal(bytes, 3 * g);
+	assert_int_equal(sparena_region_resident(r, 0, SIZE_MAX, &bytes), -EINVAL);
+	memset(sparena_region_base(r), 1, 3 * g);
+	assert_int_equal(sparena_region_decommit(r, 0, 10 * MiB), 0);
+	assert_int_equal(sparena_region_committed(r), g);
+	assert_int_equal(sparena_region_set_limit(r, g), 0);
+	assert_int_equal(sparena_region_commit(r, 0, g), -ENOMEM);
+	sparena_region_release(r);
+	sparena_region_release(NULL);
+}
+
+static void public_region_of_huge_pages(void **state)
+{
+	(void)state;
+	struct sparena_region *r;
+	assert_int_equal(sparena_region_reserve("thp:always,closed:true", 8 * MiB, &r), 0);
+	assert_int_equal(sparena_region_granule(r), 2 * MiB);
+	assert_int_equal(sparena_region_commit(r, 64 * KiB, 64 * KiB), -EINVAL);
+	assert_int_equal(sparena_region_commit(r, 4 * MiB, 2 * MiB), 0);
+	memset((char *)sparena_region_base(r) + 4 * MiB, 1, 2 * MiB);
+	sparena_region_release(r);
+}
+
+static void public_errors_say_why(void **state)
+{
+	(void)state;
+	struct sparena_region *r;
+	assert_int_equal(sparena_region_reserve("limt:1M", MiB, &r), -EINVAL);
+	assert_non_null(strstr(sparena_last_error(), "limt"));
+	assert_int_equal(sparena_region_reserve(NULL, 0, &r), -EINVAL);
+	assert_int_equal(sparena_region_reserve(NULL, SIZE_MAX, &r), -EINVAL);
+	assert_int_equal(sparena_region_reserve(NULL, SIZE_MAX / 4, &r), -ENOMEM);
+	assert_int_equal(sparena_region_reserve(NULL, MiB, NULL), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(commit_is_resident_and_charged, make, drop),
+		cmocka_unit_test_setup_teardown(commit_again_costs_nothing, make, drop),
+		cmocka_unit_test_setup_teardown(decommit_gives_back_and_zeroes, make, drop),
+		cmocka_unit_test_setup_teardown(bad_ranges_are_refused, make, drop),
+		cmocka_unit_test_setup_teardown(limit_refuses_whole, make, drop),
+		cmocka_unit_test_setup_teardown(failed_populate_leaves_nothing, make, drop),
+		cmocka_unit_test_setup_teardown(failed_populate_of_many_pieces_leaves_nothing, make, drop),
+		cmocka_unit_test_setup_teardown(old_kernel_is_touched, make_on_old_kernel, drop),
+		cmocka_unit_test_setup_teardown(thinned_chunk_keeps_what_it_must, make, drop),
+		cmocka_unit_test_setup_teardown(thin_refuses_what_is_not_a_huge_chunk, make, drop),
+		cmocka_unit_test_setup_teardown(zero_granule_stays_backed_after_thinning, make, drop),
+		cmocka_unit_test_setup_teardown(closed_region_is_inaccessible, make, drop),
+		cmocka_unit_test_setup_teardown(threads_on_overlapping_ranges, make, drop),
+		cmocka_unit_test_setup_teardown(random_operations, make, drop),
+		cmocka_unit_test(public_region_works),
+		cmocka_unit_test(public_region_of_huge_pages),
+		cmocka_unit_test(public_errors_say_why),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
