@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Handing out runs, and taking them back. */
+#include <assert.h>
+#include <errno.h>
+
+#include "os/os.h"
+#include "pages/pages.h"
+
+#define PAGE (CHUNK_SIZE / RUNSET_LEAF)
+
+/* A heap below this size is committed in small steps, so that small processes stay small. */
+#define HUGE_FROM (4 * MiB)
+
+/* A request is not tried more often than this while other threads free and take. */
+#define MOST_TRIES 16
+
+/* ---- sets, with the lock held ---------------------------------------------- */
+
+void pages_put_resident(struct pages *p, size_t offset, size_t bytes)
+{
+	uint16_t now = (uint16_t)pages_epoch(p);
+	for (size_t g = offset / p->granule; g <= (offset + bytes - 1) / p->granule; g++)
+		p->stamps[g] = now;
+	runset_add(&p->resident, offset / PAGE, bytes / PAGE);
+	p->resident_free += bytes;
+}
+
+void pages_put_absent(struct pages *p, enum pages_kind kind, size_t offset, size_t bytes)
+{
+	struct pages_zone *z = &p->zone[kind];
+	runset_add(&z->absent, offset / z->unit, bytes / z->unit);
+}
+
+/* An operation that holds pages outside every set while the lock is open. */
+void pages_begin(struct pages *p)
+{
+	p->in_flight++;
+}
+
+void pages_end(struct pages *p)
+{
+	p->in_flight--;
+	if (p->waiting)
+		pthread_cond_broadcast(&p->changed);
+}
+
+static void wait_for_change(struct pages *p)
+{
+	p->waiting++;
+	pthread_cond_wait(&p->changed, &p->lock);
+	p->waiting--;
+}
+
+/*
+ * Finds a run by the alignment of its address: the region itself begins at a
+ * multiple of CHUNK_SIZE only.
+ */
+static bool find_run(struct pages *p, const struct runset *s, size_t unit, size_t bytes, size_t align, size_t *at)
+{
+	size_t first = ((uintptr_t)p->region->base + p->from) / unit;
+	return runset_find(s, bytes / unit, size_max(align / unit, 1), first & (size_max(align / unit, 1) - 1), at);
+}
+
+/* ---- resident runs --------------------------------------------------------- */
+
+static bool take_resident(struct pages *p, size_t bytes, size_t align, size_t *offset)
+{
+	size_t at;
+	if (!find_run(p, &p->resident, PAGE, bytes, align, &at))
+		return false;
+	runset_remove(&p->resident, at, bytes / PAGE);
+	p->resident_free -= bytes;
+	p->allocated += bytes;
+	*offset = at * PAGE;
+	return true;
+}
+
+/* ---- new runs -------------------------------------------------------------- */
+
+static bool claim_absent(struct pages *p, enum pages_kind kind, size_t bytes, size_t align, size_t *offset)
+{
+	struct pages_zone *z = &p->zone[kind];
+	size_t at;
+	pthread_mutex_lock(&p->lock);
+	while (p->forking)
+		wait_for_change(p);
+	bool found = find_run(p, &z->absent, z->unit, bytes, align, &at);
+	if (found) {
+		runset_remove(&z->absent, at, bytes / z->unit);
+		pages_begin(p);
+		*offset = at * z->unit;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return found;
+}
+
+/* Ends what claim_absent() began: [offset, offset + bytes) is handed out, the rest of
+ * the claim is free; or, after an error, everything is absent again. */
+static void settle(struct pages *p, enum pages_kind kind, size_t offset, size_t claimed, size_t bytes, int err)
+{
+	pthread_mutex_lock(&p->lock);
+	if (err) {
+		pages_put_absent(p, kind, offset, claimed);
+	} else {
+		p->allocated += bytes;
+		if (claimed > bytes)
+			pages_put_resident(p, offset + bytes, claimed - bytes);
+	}
+	pages_end(p);
+	pthread_mutex_unlock(&p->lock);
+}
+
+struct request {
+	size_t bytes;
+	size_t align;
+	size_t keep;
+};
+
+/* Commits `claim` bytes of a kind, of which the first are the request's. */
+static int grow_by(struct pages *p, enum pages_kind kind, const struct request *q, size_t claim, size_t *offset)
+{
+	while (!claim_absent(p, kind, claim, q->align, offset)) {
+		size_t enough;
+		if (!size_add(claim, q->align > p->zone[kind].unit ? q->align : 0, &enough))
+			return -ENOMEM;
+		int err = pages_extend(p, kind, enough);
+		if (err)
+			return err;
+	}
+	int err = region_commit_keep(p->region, p->from + *offset, claim, q->keep);
+	settle(p, kind, *offset, claim, q->bytes, err);
+	return err;
+}
+
+/* How much to commit beyond a request: an eighth of the heap, within the option's bounds. */
+static size_t step_ahead(struct pages *p, enum pages_kind kind)
+{
+	size_t unit = p->zone[kind].unit;
+	size_t eighth = region_committed(p->region) / 8;
+	size_t most = kind == PAGES_SMALL ? size_min(p->commit_ahead, CHUNK_SIZE) : p->commit_ahead;
+	return size_down(size_min(eighth, most), unit);
+}
+
+static int grow_kind(struct pages *p, enum pages_kind kind, const struct request *q, size_t *offset)
+{
+	size_t least, claim;
+	if (!size_up_checked(q->bytes, p->zone[kind].unit, &least) || least > p->size)
+		return -ENOMEM;
+	claim = size_min(size_max(least, step_ahead(p, kind)), p->size);
+	int err = grow_by(p, kind, q, claim, offset);
+	if (err == -ENOMEM && claim > least)
+		err = grow_by(p, kind, q, least, offset);
+	return err;
+}
+
+static bool prefers_huge(struct pages *p, size_t bytes)
+{
+	switch (p->thp) {
+	case PAGES_THP_ALWAYS:
+		return true;
+	case PAGES_THP_NEVER:
+		return false;
+	default:
+		return p->commit_ahead >= CHUNK_SIZE && region_committed(p->region) + bytes >= HUGE_FROM;
+	}
+}
+
+/* Where less than a huge chunk is left, small granules serve, and the other way round. */
+static int grow(struct pages *p, const struct request *q, size_t *offset)
+{
+	enum pages_kind first = prefers_huge(p, q->bytes) ? PAGES_HUGE : PAGES_SMALL;
+	int err = grow_kind(p, first, q, offset);
+	if (err == -ENOMEM && p->thp != PAGES_THP_NEVER)
+		err = grow_kind(p, first == PAGES_HUGE ? PAGES_SMALL : PAGES_HUGE, q, offset);
+	return err;
+}
+
+/* ---- exhaustion ------------------------------------------------------------ */
+
+/* Nothing was freed since a request no larger than this one was refused. */
+static bool known_refused(struct pages *p, const struct request *q)
+{
+	return q->bytes >= p->refused_bytes && q->keep >= p->refused_keep && budget_frees(p->region->budget) == p->refused_frees;
+}
+
+/* Room for a commit of the request's size, out of free runs that are resident. */
+static bool make_room(struct pages *p, const struct request *q)
+{
+	size_t want = size_up(q->bytes, p->granule);
+	size_t got = pages_trim(p, want);
+	if (got < want && p->sibling)
+		got += pages_trim(p->sibling, want - got);
+	return got > 0;
+}
+
+/*
+ * It is the limit that refuses, so that only a free can help. What the kernel or the
+ * address space refuses, and odd alignments, may come out otherwise next time.
+ */
+static bool is_over_limit(struct pages *p, const struct request *q)
+{
+	size_t least = size_up(q->bytes, p->granule);
+	return q->align <= PAGE && !budget_has_room(p->region->budget, least, q->keep);
+}
+
+/*
+ * Whether another try may succeed: something was freed since `frees` was read, or an
+ * operation of another thread, which was waited for, has ended. Otherwise notes the
+ * refusal, so that the next one is cheap.
+ */
+static bool worth_another_try(struct pages *p, const struct request *q, size_t frees)
+{
+	pthread_mutex_lock(&p->lock);
+	bool worth = budget_frees(p->region->budget) != frees;
+	if (!worth && p->in_flight) {
+		wait_for_change(p);
+		worth = true;
+	}
+	if (!worth && is_over_limit(p, q)) {
+		p->refused_frees = frees;
+		p->refused_bytes = q->bytes;
+		p->refused_keep = q->keep;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return worth;
+}
+
+enum answer { TAKEN, REFUSED, UNDECIDED };
+
+static enum answer try_resident(struct pages *p, const struct request *q, size_t *offset)
+{
+	enum answer answer = UNDECIDED;
+	pthread_mutex_lock(&p->lock);
+	if (take_resident(p, q->bytes, q->align, offset))
+		answer = TAKEN;
+	else if (known_refused(p, q))
+		answer = REFUSED;
+	pthread_mutex_unlock(&p->lock);
+	return answer;
+}
+
+static int refuse(struct pages *p)
+{
+	__atomic_fetch_add(&p->exhausted, 1, __ATOMIC_RELAXED);
+	return -ENOMEM;
+}
+
+int pages_alloc(struct pages *p, size_t bytes, size_t align, size_t keep, size_t *offset, bool *zeroed)
+{
+	struct request q = { bytes, align, keep };
+	assert(bytes && bytes % PAGE == 0 && size_is_pow2(align));
+
+	for (unsigned tries = 0; tries < MOST_TRIES; tries++) {
+		size_t frees = budget_frees(p->region->budget);
+		enum answer answer = try_resident(p, &q, offset);
+		if (answer == REFUSED)
+			break;
+		*zeroed = answer == UNDECIDED;
+		if (answer == TAKEN || grow(p, &q, offset) == 0)
+			return 0;
+		if (!make_room(p, &q) && !worth_another_try(p, &q, frees))
+			break;
+	}
+	return refuse(p);
+}
+
+int pages_alloc_at(struct pages *p, size_t offset, size_t bytes)
+{
+	size_t end;
+	if (!size_add(offset, bytes, &end) || end > p->size)
+		return -ENOMEM;
+	pthread_mutex_lock(&p->lock);
+	enum pages_kind kind = offset < p->zone[PAGES_SMALL].end ? PAGES_SMALL : PAGES_HUGE;
+	bool free = end <= p->zone[kind].frontier && runset_has(&p->resident, offset / PAGE, bytes / PAGE);
+	if (free) {
+		runset_remove(&p->resident, offset / PAGE, bytes / PAGE);
+		p->resident_free -= bytes;
+		p->allocated += bytes;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return free ? 0 : -ENOMEM;
+}
+
+void pages_free(struct pages *p, size_t offset, size_t bytes)
+{
+	pthread_mutex_lock(&p->lock);
+	assert(bytes <= p->allocated);
+	p->allocated -= bytes;
+	pages_put_resident(p, offset, bytes);
+	budget_note_free(p->region->budget);
+	if (p->waiting)
+		pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	if (p->decay_ms == 0)
+		pages_trim(p, SIZE_MAX);
+}

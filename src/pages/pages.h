@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pages: the allocator of page runs inside a region. Finds the lowest run that is
+ * resident, or commits a new one, a little ahead of need; keeps what was freed
+ * resident for a while, then gives it back, whole huge pages first. What it knows
+ * of a page is whose it is, never whether it is committed: that is region's.
+ * Nothing here calls malloc, and no lock is held across a populate or a discard.
+ *
+ * Every page below the frontiers is in one of four places: handed out; in
+ * `resident`, free and committed; in `small` or `huge`, free and not committed; or
+ * in the hands of an operation in flight.
+ */
+#ifndef SPARENA_PAGES_PAGES_H
+#define SPARENA_PAGES_PAGES_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "pages/runset.h"
+#include "region/region.h"
+
+enum pages_thp { PAGES_THP_AUTO, PAGES_THP_ALWAYS, PAGES_THP_NEVER };
+
+#define PAGES_DECAY_NEVER INT64_MAX
+
+struct pages_config {
+	struct region *region; /* whose pages are handed out */
+	size_t from;           /* [from, from + size) of it, multiples of CHUNK_SIZE */
+	size_t size;
+	struct region *meta;   /* whose memory the index takes; may be the same region */
+	size_t index_at;       /* the index begins at this offset of meta */
+	enum pages_thp thp;
+	size_t commit_ahead;   /* bytes, at least SMALL_GRANULE */
+	int64_t decay_ms;
+};
+
+/* The two ways in which memory is committed, each in a part of the region. */
+enum pages_kind { PAGES_SMALL, PAGES_HUGE, PAGES_KINDS };
+
+struct pages_zone {
+	struct runset absent; /* free, not committed: granules or chunks */
+	size_t unit;          /* bytes of a unit of `absent` */
+	size_t frontier;      /* offset: what is above was never used */
+	size_t end;
+};
+
+struct pages {
+	struct region *region;
+	struct region *meta;
+	struct pages *sibling; /* gives back its own free runs when this one needs room; or NULL */
+	size_t from;
+	size_t size;
+	size_t granule;
+	enum pages_thp thp;
+	size_t commit_ahead;
+	int64_t decay_ms;
+
+	pthread_mutex_t growing;  /* one thread at a time moves a frontier; taken before lock */
+	pthread_mutex_t sweeping; /* one thread at a time gives back by age; taken before lock */
+	_Atomic uint64_t swept;   /* the epoch that was swept to its end */
+	size_t sweep_at;          /* next chunk; guarded by sweeping */
+
+	pthread_mutex_t lock;    /* guards everything below */
+	pthread_cond_t changed;  /* an operation in flight ended */
+	unsigned waiting;
+	unsigned in_flight;
+	bool forking;
+	struct runset resident;  /* free and committed, in pages */
+	struct pages_zone zone[PAGES_KINDS];
+	uint16_t *stamps;        /* a granule: epoch of the last free inside it */
+	size_t allocated;        /* bytes handed out */
+	size_t resident_free;    /* bytes in `resident` */
+	size_t refused_frees;    /* budget's counter of frees when a request was refused... */
+	size_t refused_bytes;    /* ...of this many bytes, with so much to be left free: */
+	size_t refused_keep;     /* no use to try for as much before the next free */
+	uint64_t exhausted;      /* requests refused */
+};
+
+/* Bytes that the index of `size` bytes of pages takes, as address space, in meta. */
+size_t pages_index_bytes(size_t size, size_t granule);
+
+/* Returns 0, or -errno when the first part of the index cannot be committed. */
+int pages_init(struct pages *p, const struct pages_config *config);
+
+/* Forgets everything; the regions are the caller's to destroy. */
+void pages_destroy(struct pages *p);
+
+/*
+ * Hands out `bytes` (a multiple of the page size) at a multiple of `align` (a power
+ * of two), committed, with at least `keep` bytes left free below the limit if
+ * anything had to be committed. *zeroed: whether it reads zero throughout.
+ * Returns 0 with *offset, or -ENOMEM; then nothing has changed. Thread-safe.
+ */
+int pages_alloc(struct pages *p, size_t bytes, size_t align, size_t keep, size_t *offset, bool *zeroed);
+
+/* As pages_alloc(), for the pages at `offset` and no others; only resident ones. */
+int pages_alloc_at(struct pages *p, size_t offset, size_t bytes);
+
+/* Takes a run, or any part of one, back. */
+void pages_free(struct pages *p, size_t offset, size_t bytes);
+
+/* Gives back up to `want` bytes of free runs now, of any age. Returns how much it was. */
+size_t pages_trim(struct pages *p, size_t want);
+
+/*
+ * Gives back what has been free for decay_ms, a bounded amount in one call (about
+ * 0.4 ms of work). Cheap when there is nothing to do: to be called now and then.
+ */
+void pages_tick(struct pages *p);
+
+void pages_fork_prepare(struct pages *p);
+void pages_fork_parent(struct pages *p);
+void pages_fork_child(struct pages *p);
+
+/* Aborts unless the index, region's states and the counts agree. Nothing may be in flight. */
+void pages_check(struct pages *p);
+
+/* ---- between the files of this room ---------------------------------------- */
+
+#define PAGES_ANY_AGE UINT64_MAX
+
+size_t pages_give_back(struct pages *p, size_t want, uint64_t epoch, unsigned most_steps, size_t *cursor);
+uint64_t pages_epoch(const struct pages *p);
+void pages_put_resident(struct pages *p, size_t offset, size_t bytes);
+void pages_put_absent(struct pages *p, enum pages_kind kind, size_t offset, size_t bytes);
+void pages_begin(struct pages *p);
+void pages_end(struct pages *p);
+int pages_extend(struct pages *p, enum pages_kind kind, size_t bytes);
+enum pages_kind pages_kind_at(struct pages *p, size_t offset);
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "base/base.h"
+#include "pages/runset.h"
+
+#define LEAF_WORDS (RUNSET_LEAF / BITMAP_WORD_BITS)
+#define ALL_ONES UINT64_MAX
+#define ARRAY_ALIGN ((size_t)4096)
+
+/* ---- layout ---------------------------------------------------------------- */
+
+/* Nodes of a level, in whole groups of siblings: the missing ones read as empty. */
+static size_t level_nodes(size_t units, unsigned level)
+{
+	size_t nodes = (units + RUNSET_LEAF - 1) / RUNSET_LEAF;
+	for (unsigned i = 0; i < level; i++)
+		nodes = (nodes + RUNSET_FANOUT - 1) / RUNSET_FANOUT;
+	return nodes;
+}
+
+static size_t level_bytes(size_t units, unsigned level)
+{
+	size_t nodes = size_up(level_nodes(units, level), RUNSET_FANOUT);
+	return size_up(nodes * sizeof(struct run_sum), ARRAY_ALIGN);
+}
+
+static size_t bits_bytes(size_t units)
+{
+	return size_up(level_nodes(units, 0) * (RUNSET_LEAF / 8), ARRAY_ALIGN);
+}
+
+static unsigned level_count(size_t units)
+{
+	unsigned levels = 1;
+	while (level_nodes(units, levels - 1) > 1)
+		levels++;
+	return levels;
+}
+
+size_t runset_bytes(size_t units)
+{
+	size_t bytes = bits_bytes(units);
+	for (unsigned i = 0; i < level_count(units); i++)
+		bytes += level_bytes(units, i);
+	return bytes;
+}
+
+void runset_init(struct runset *s, void *memory, size_t units)
+{
+	char *at = memory;
+	memset(s, 0, sizeof *s);
+	s->units = units;
+	s->levels = level_count(units);
+	s->bits = (uint64_t *)(void *)at;
+	at += bits_bytes(units);
+	for (unsigned i = 0; i < s->levels; i++) {
+		s->sums[i] = (struct run_sum *)(void *)at;
+		at += level_bytes(units, i);
+	}
+}
+
+int runset_cover(const struct runset *s, size_t from, size_t end,
+                 int (*need)(void *context, void *addr, size_t bytes), void *context)
+{
+	size_t first = from / RUNSET_LEAF, last = (end - 1) / RUNSET_LEAF;
+	int err = need(context, s->bits + first * LEAF_WORDS, (last - first + 1) * (RUNSET_LEAF / 8));
+	for (unsigned i = 0; i < s->levels && !err; i++) {
+		/* A parent is computed from all its children: whole groups. */
+		size_t lo = size_down(first, RUNSET_FANOUT), hi = size_down(last, RUNSET_FANOUT);
+		err = need(context, s->sums[i] + lo, (hi - lo + RUNSET_FANOUT) * sizeof(struct run_sum));
+		first /= RUNSET_FANOUT;
+		last /= RUNSET_FANOUT;
+	}
+	return err;
+}
+
+/* ---- one leaf -------------------------------------------------------------- */
+
+static unsigned ones_low(uint64_t x) { return x == ALL_ONES ? 64 : (unsigned)__builtin_ctzl(~x); }
+static unsigned ones_high(uint64_t x) { return x == ALL_ONES ? 64 : (unsigned)__builtin_clzl(~x); }
+
+/* The bits of x at which a run of at least n ones begins; n is 1 to 64. */
+static uint64_t run_starts(uint64_t x, unsigned n)
+{
+	for (unsigned have = 1; have < n;) {
+		unsigned step = n - have < have ? n - have : have;
+		x &= x >> step;
+		have += step;
+	}
+	return x;
+}
+
+static struct run_sum leaf_summary(const uint64_t *words)
+{
+	struct run_sum sum = { 0, 0, 0 };
+	unsigned run = 0, longest = 0;
+	bool leading = true;
+
+	for (unsigned i = 0; i < LEAF_WORDS; i++) {
+		uint64_t x = words[i];
+		if (x == ALL_ONES) {
+			run += 64;
+			continue;
+		}
+		run += ones_low(x);
+		if (leading)
+			sum.start = run;
+		leading = false;
+		if (run > longest)
+			longest = run;
+		while (longest < 64 && run_starts(x, longest + 1))
+			longest++;
+		run = ones_high(x);
+	}
+	if (leading)
+		sum.start = run;
+	sum.end = run;
+	sum.longest = run > longest ? run : longest;
+	return sum;
+}
+
+/* First run of `count` ones inside a leaf that is known to have one. */
+static size_t leaf_find(const uint64_t *words, size_t count)
+{
+	size_t run = 0;
+	for (unsigned i = 0; i < LEAF_WORDS; i++) {
+		uint64_t x = words[i];
+		size_t base = (size_t)i * 64;
+		if (run + ones_low(x) >= count)
+			return base - run;
+		if (x == ALL_ONES) {
+			run += 64;
+			continue;
+		}
+		uint64_t starts = count <= 64 ? run_starts(x, (unsigned)count) : 0;
+		if (starts)
+			return base + (size_t)__builtin_ctzl(starts);
+		run = ones_high(x);
+	}
+	__builtin_unreachable();
+}
+
+/* ---- the tree -------------------------------------------------------------- */
+
+/* Units below one node of a level. */
+static size_t node_units(unsigned level)
+{
+	size_t units = RUNSET_LEAF;
+	while (level--)
+		units *= RUNSET_FANOUT;
+	return units;
+}
+
+static struct run_sum parent_summary(const struct run_sum *child, uint32_t child_units)
+{
+	struct run_sum sum = { 0, 0, 0 };
+	uint32_t run = 0, longest = 0;
+	bool leading = true;
+
+	for (unsigned i = 0; i < RUNSET_FANOUT; i++) {
+		if (child[i].start == child_units) {
+			run += child_units;
+			continue;
+		}
+		run += child[i].start;
+		if (leading)
+			sum.start = run;
+		leading = false;
+		if (run > longest)
+			longest = run;
+		if (child[i].longest > longest)
+			longest = child[i].longest;
+		run = child[i].end;
+	}
+	if (leading)
+		sum.start = run;
+	sum.end = run;
+	sum.longest = run > longest ? run : longest;
+	return sum;
+}
+
+static bool store(struct run_sum *to, struct run_sum sum)
+{
+	if (to->start == sum.start && to->longest == sum.longest && to->end == sum.end)
+		return false;
+	*to = sum;
+	return true;
+}
+
+/* Makes the summaries of leaves [first, last] and what is above them true again. */
+static void refresh(struct runset *s, size_t first, size_t last)
+{
+	bool changed = false;
+	for (size_t i = first; i <= last; i++)
+		changed |= store(&s->sums[0][i], leaf_summary(s->bits + i * LEAF_WORDS));
+
+	for (unsigned level = 1; level < s->levels && changed; level++) {
+		uint32_t units = (uint32_t)node_units(level - 1);
+		first /= RUNSET_FANOUT;
+		last /= RUNSET_FANOUT;
+		changed = false;
+		for (size_t i = first; i <= last; i++)
+			changed |= store(&s->sums[level][i],
+			                 parent_summary(&s->sums[level - 1][i * RUNSET_FANOUT], units));
+	}
+}
+
+void runset_add(struct runset *s, size_t from, size_t count)
+{
+	bitmap_set(s->bits, from, count);
+	refresh(s, from / RUNSET_LEAF, (from + count - 1) / RUNSET_LEAF);
+}
+
+void runset_remove(struct runset *s, size_t from, size_t count)
+{
+	bitmap_clear(s->bits, from, count);
+	refresh(s, from / RUNSET_LEAF, (from + count - 1) / RUNSET_LEAF);
+}
+
+bool runset_has(const struct runset *s, size_t from, size_t count)
+{
+	return bitmap_all(s->bits, from, count);
+}
+
+/*
+ * Goes down from a node that has a run of `count`. Among its children the run is
+ * either inside one, or begins at the end of one and reaches over the next.
+ */
+static size_t descend(const struct runset *s, size_t count)
+{
+	size_t node = 0;
+	for (unsigned level = s->levels - 1; level > 0; level--) {
+		const struct run_sum *child = &s->sums[level - 1][node * RUNSET_FANOUT];
+		size_t units = node_units(level - 1), run = 0;
+		unsigned i = 0;
+		for (;; i++) {
+			if (run + child[i].start >= count)
+				return (node * RUNSET_FANOUT + i) * units - run;
+			if (child[i].longest >= count)
+				break;
+			run = child[i].start == units ? run + units : child[i].end;
+		}
+		node = node * RUNSET_FANOUT + i;
+	}
+	return node * RUNSET_LEAF + leaf_find(s->bits + node * LEAF_WORDS, count);
+}
+
+bool runset_find(const struct runset *s, size_t count, size_t align, size_t skew, size_t *at)
+{
+	size_t enough;
+	if (!size_add(count, align - 1, &enough) || s->sums[s->levels - 1]->longest < enough)
+		return false;
+	*at = size_up(descend(s, enough) + skew, align) - skew;
+	return true;
+}
+
+/* Steps over the widest node that begins at the leaf and has no such run. */
+size_t runset_next_leaf(const struct runset *s, size_t leaf, size_t end, size_t count)
+{
+	while (leaf < end && s->sums[0][leaf].longest < count) {
+		size_t node = leaf, width = 1;
+		for (unsigned level = 1; level < s->levels && node % RUNSET_FANOUT == 0; level++) {
+			if (s->sums[level][node / RUNSET_FANOUT].longest >= count)
+				break;
+			node /= RUNSET_FANOUT;
+			width *= RUNSET_FANOUT;
+		}
+		leaf = (node + 1) * width;
+	}
+	return leaf < end ? leaf : end;
+}
+
+size_t runset_run_before(const struct runset *s, size_t end, size_t most)
+{
+	size_t n = 0;
+	while (n < most && n < end && bitmap_get(s->bits, end - 1 - n))
+		n++;
+	return n;
+}
+
+void runset_check(const struct runset *s, size_t from, size_t end)
+{
+	for (size_t i = from; i < end; i++) {
+		struct run_sum copy = s->sums[0][i];
+		if (store(&copy, leaf_summary(s->bits + i * LEAF_WORDS)))
+			__builtin_trap();
+	}
+	for (unsigned level = 1; level < s->levels; level++) {
+		from /= RUNSET_FANOUT;
+		end = (end + RUNSET_FANOUT - 1) / RUNSET_FANOUT;
+		for (size_t i = from; i < end; i++) {
+			struct run_sum copy = s->sums[level][i];
+			if (store(&copy, parent_summary(&s->sums[level - 1][i * RUNSET_FANOUT],
+			                                (uint32_t)node_units(level - 1))))
+				__builtin_trap();
+		}
+	}
+}

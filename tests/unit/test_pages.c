@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os/os.h"
+#include "pages/pages.h"
+#include "../support/random.h"
+
+#define PAGE ((size_t)4096)
+#define DATA_SIZE (256 * MiB)
+#define META_SIZE (64 * MiB)
+
+/* ---- failures of the floor below --------------------------------------------- */
+
+static unsigned fail_one_in; /* one populate in so many fails; 0: none */
+
+int __real_os_populate(void *addr, size_t size);
+int __wrap_os_populate(void *addr, size_t size);
+int __wrap_os_populate(void *addr, size_t size)
+{
+	size_t there = 0;
+	if (!fail_one_in || random_below(fail_one_in))
+		return __real_os_populate(addr, size);
+	if (os_resident(addr, size, &there, NULL) || there) /* backs what is in use again */
+		return __real_os_populate(addr, size);
+	__real_os_populate(addr, size_down(size / 2, PAGE));
+	return -ENOMEM;
+}
+
+/* ---- pages to test -------------------------------------------------------------- */
+
+static struct budget budget;
+static struct region data, meta;
+static struct pages pages;
+
+static void make_with(size_t limit, enum pages_thp thp, int64_t decay_ms)
+{
+	fail_one_in = 0;
+	budget_init(&budget, limit);
+	struct region_config c = {
+		.backing = &backing_anon, .size = DATA_SIZE, .size_min = DATA_SIZE, .granule = SMALL_GRANULE,
+		.huge_in = thp == PAGES_THP_NEVER ? 0 : 2, .closed = true, .piece = CHUNK_SIZE, .budget = &budget,
+	};
+	assert_int_equal(region_init(&data, &c), 0);
+	c.size = c.size_min = META_SIZE;
+	c.granule = PAGE;
+	c.huge_in = 0;
+	assert_int_equal(region_init(&meta, &c), 0);
+	struct pages_config p = {
+		.region = &data, .size = DATA_SIZE, .meta = &meta,
+		.thp = thp, .commit_ahead = 2 * MiB, .decay_ms = decay_ms,
+	};
+	assert_int_equal(pages_init(&pages, &p), 0);
+}
+
+static int make(void **state)
+{
+	(void)state;
+	make_with(SIZE_MAX, PAGES_THP_AUTO, PAGES_DECAY_NEVER);
+	return 0;
+}
+
+static int make_decaying(void **state)
+{
+	(void)state;
+	make_with(SIZE_MAX, PAGES_THP_AUTO, 80);
+	return 0;
+}
+
+static int make_small(void **state)
+{
+	(void)state;
+	make_with(SIZE_MAX, PAGES_THP_NEVER, PAGES_DECAY_NEVER);
+	return 0;
+}
+
+static int drop(void **state)
+{
+	(void)state;
+	pages_check(&pages);
+	region_check(&data);
+	region_check(&meta);
+	pages_destroy(&pages);
+	region_destroy(&data);
+	region_destroy(&meta);
+	assert_int_equal(budget_charged(&budget), 0);
+	return 0;
+}
+
+static size_t take(size_t bytes)
+{
+	size_t offset;
+	bool zeroed;
+	assert_int_equal(pages_alloc(&pages, bytes, PAGE, 0, &offset, &zeroed), 0);
+	return offset;
+}
+
+static int try_take(size_t bytes, size_t align, size_t *offset)
+{
+	bool zeroed;
+	return pages_alloc(&pages, bytes, align, 0, offset, &zeroed);
+}
+
+static size_t resident(struct region *r)
+{
+	size_t bytes = 0;
+	assert_int_equal(region_resident(r, 0, r->size, &bytes), 0);
+	return bytes;
+}
+
+/* ---- one thing at a time ---------------------------------------------------------- */
+
+static void small_heap_grows_in_small_steps(void **state)
+{
+	(void)state;
+	take(PAGE);
+	assert_int_equal(region_committed(&data), 64 * KiB);
+	take(60 * KiB);
+	assert_int_equal(region_committed(&data), 64 * KiB);
+	take(PAGE);
+	assert_int_equal(region_committed(&data), 128 * KiB);
+}
+
+static void large_heap_grows_in_huge_chunks(void **state)
+{
+	(void)state;
+	take(8 * MiB);
+	size_t before = region_committed(&data);
+	take(64 * KiB);
+	assert_int_equal(region_committed(&data) - before, 2 * MiB);
+	take(MiB);
+	assert_int_equal(region_committed(&data) - before, 2 * MiB);
+}
+
+static void freed_runs_join_and_serve_again(void **state)
+{
+	(void)state;
+	size_t a = take(5 * PAGE), b = take(3 * PAGE), c = take(7 * PAGE);
+	size_t committed = region_committed(&data);
+	pages_free(&pages, a, 5 * PAGE);
+	pages_free(&pages, c, 7 * PAGE);
+	pages_free(&pages, b, 3 * PAGE);
+	assert_int_equal(take(15 * PAGE), a);
+	assert_int_equal(region_committed(&data), committed);
+}
+
+static void lowest_run_is_taken(void **state)
+{
+	(void)state;
+	size_t a = take(PAGE), b = take(PAGE), c = take(PAGE);
+	pages_free(&pages, c, PAGE);
+	pages_free(&pages, a, PAGE);
+	assert_int_equal(take(PAGE), a);
+	assert_int_equal(take(PAGE), c);
+	(void)b;
+}
+
+static void alignment_is_of_the_address(void **state)
+{
+	(void)state;
+	size_t offset;
+	take(PAGE);
+	for (size_t align = PAGE; align <= 16 * MiB; align *= 2) {
+		assert_int_equal(try_take(3 * PAGE, align, &offset), 0);
+		assert_int_equal((uintptr_t)(data.base + offset) % align, 0);
+	}
+}
+
+static void too_much_is_refused(void **state)
+{
+	(void)state;
+	size_t offset;
+	assert_int_equal(try_take(DATA_SIZE * 2, PAGE, &offset), -ENOMEM);
+	assert_int_equal(try_take(SIZE_MAX - PAGE + 1, PAGE, &offset), -ENOMEM);
+	assert_int_equal(try_take(PAGE, (size_t)1 << 62, &offset), -ENOMEM);
+	assert_int_equal(pages.exhausted, 3);
+	take(PAGE); /* which says nothing about what fits */
+}
+
+static void trim_gives_everything_free_back(void **state)
+{
+	(void)state;
+	size_t offset[40];
+	for (int i = 0; i < 40; i++)
+		offset[i] = take(MiB);
+	for (int i = 0; i < 40; i++)
+		pages_free(&pages, offset[i], MiB);
+	size_t committed = region_committed(&data);
+	assert_int_equal(pages_trim(&pages, SIZE_MAX), committed);
+	assert_int_equal(resident(&data), 0);
+	assert_int_equal(pages_trim(&pages, SIZE_MAX), 0);
+}
+
+static void old_free_runs_go_back_young_ones_stay(void **state)
+{
+	(void)state;
+	size_t a = take(20 * MiB);
+	pages_free(&pages, a, 20 * MiB);
+	pages_tick(&pages);
+	assert_true(region_committed(&data) >= 20 * MiB);
+	usleep(60 * 1000);
+	pages_tick(&pages);
+	assert_true(region_committed(&data) >= 20 * MiB); /* not yet */
+	usleep(60 * 1000);
+	for (int i = 0; i < 20; i++)
+		pages_tick(&pages);
+	assert_int_equal(region_committed(&data), 0);
+}
+
+static void used_part_keeps_its_huge_chunk(void **state)
+{
+	(void)state;
+	size_t a = take(8 * MiB);
+	pages_free(&pages, a + PAGE, 8 * MiB - PAGE);
+	pages_trim(&pages, SIZE_MAX);
+	assert_int_equal(region_committed(&data), 2 * MiB);
+	assert_int_equal(resident(&data), 2 * MiB);
+}
+
+/* ---- exhaustion ---------------------------------------------------------------------- */
+
+/* Whatever was freed can be had again, in another size. */
+static void free_memory_of_one_size_serves_another(void **state)
+{
+	(void)state;
+	size_t offset[64], n = 0;
+	budget_set_limit(&budget, 32 * MiB);
+	while (n < 64 && try_take(MiB, PAGE, &offset[n]) == 0)
+		n++;
+	assert_true(n >= 30);
+	for (size_t i = 0; i < n; i += 2) /* holes of 1 MiB, half of each huge chunk */
+		pages_free(&pages, offset[i], MiB);
+	for (size_t got = 0; got < n / 2 * MiB * 8 / 10; got += 3 * MiB)
+		take(3 * MiB);
+	assert_true(budget_charged(&budget) <= 32 * MiB);
+}
+
+static void refusal_is_remembered_until_a_free(void **state)
+{
+	(void)state;
+	size_t a, b;
+	budget_set_limit(&budget, 8 * MiB);
+	a = take(4 * MiB);
+	assert_int_equal(try_take(5 * MiB, PAGE, &b), -ENOMEM);
+	size_t commits = data.counts.commits;
+	assert_int_equal(try_take(5 * MiB, PAGE, &b), -ENOMEM);
+	assert_int_equal(data.counts.commits, commits);
+	assert_int_equal(try_take(2 * MiB, PAGE, &b), 0); /* a smaller one may fit */
+	pages_free(&pages, a, 4 * MiB);
+	assert_int_equal(try_take(5 * MiB, PAGE, &b), 0);
+}
+
+static void raised_limit_is_noticed(void **state)
+{
+	(void)state;
+	size_t a;
+	budget_set_limit(&budget, 4 * MiB);
+	assert_int_equal(try_take(5 * MiB, PAGE, &a), -ENOMEM);
+	budget_set_limit(&budget, 16 * MiB);
+	assert_int_equal(try_take(5 * MiB, PAGE, &a), 0);
+}
+
+static void lasting_failure_ends_when_it_goes_away(void **state)
+{
+	(void)state;
+	size_t a, charged = budget_charged(&budget);
+	fail_one_in = 1;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(try_take(MiB, PAGE, &a), -ENOMEM);
+	assert_int_equal(region_committed(&data), 0);
+	fail_one_in = 0;
+	assert_int_equal(try_take(MiB, PAGE, &a), 0);
+	assert_true(budget_charged(&budget) >= charged + MiB);
+}
+
+static void keep_is_left_free(void **state)
+{
+	(void)state;
+	size_t a;
+	bool zeroed;
+	budget_set_limit(&budget, 8 * MiB);
+	while (pages_alloc(&pages, 64 * KiB, PAGE, MiB, &a, &zeroed) == 0)
+		;
+	assert_true(budget_charged(&budget) <= 7 * MiB);
+	assert_true(budget_charged(&budget) > 7 * MiB - 128 * KiB);
+	assert_int_equal(pages_alloc(&pages, 64 * KiB, PAGE, 0, &a, &zeroed), 0);
+}
+
+/* ---- threads at exhaustion: what one gives back another gets --------------------------- */
+
+static void *churn(void *arg)
+{
+	uint64_t state = (uintptr_t)arg;
+	size_t held[16] = { 0 }, bytes[16] = { 0 };
+	for (int i = 0; i < 4000; i++) {
+		state = state * 6364136223846793005u + 1442695040888963407u;
+		unsigned k = state >> 60;
+		if (bytes[k]) {
+			pages_free(&pages, held[k], bytes[k]);
+			bytes[k] = 0;
+		} else {
+			size_t want = ((state >> 40) % 300 + 1) * PAGE;
+			if (try_take(want, PAGE, &held[k]) == 0) {
+				bytes[k] = want;
+				memset(data.base + held[k], (int)k, want);
+			}
+		}
+	}
+	for (unsigned k = 0; k < 16; k++)
+		if (bytes[k])
+			pages_free(&pages, held[k], bytes[k]);
+	return NULL;
+}
+
+static void threads_at_exhaustion(void **state)
+{
+	(void)state;
+	pthread_t threads[4];
+	budget_set_limit(&budget, 12 * MiB);
+	for (uintptr_t i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, churn, (void *)(i + 1)), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	pages_check(&pages);
+	assert_int_equal(resident(&data), region_committed(&data));
+	assert_int_equal(pages.allocated, 0);
+	pages_trim(&pages, SIZE_MAX);
+	assert_int_equal(region_committed(&data), 0);
+}
+
+/* ---- a million operations beside a model -------------------------------------------------- */
+
+#define RUNS 200
+#define MOST_RUN (4 * MiB)
+
+static struct run {
+	size_t offset;
+	size_t bytes; /* 0: none */
+	unsigned char value;
+} runs[RUNS];
+static unsigned char owner[DATA_SIZE / PAGE]; /* 1: some run has the page */
+
+static void own(size_t offset, size_t bytes, unsigned char whose)
+{
+	for (size_t i = offset / PAGE; i < (offset + bytes) / PAGE; i++) {
+		EXPECT(owner[i] != whose);
+		owner[i] = whose;
+	}
+}
+
+static void fill(struct run *run, size_t offset, size_t bytes)
+{
+	for (size_t at = offset; at < offset + bytes; at += PAGE)
+		data.base[at] = data.base[at + PAGE - 1] = (char)run->value;
+}
+
+static void check_run(const struct run *run)
+{
+	const unsigned char *base = (const unsigned char *)data.base;
+	for (size_t at = run->offset; at < run->offset + run->bytes; at += PAGE)
+		EXPECT(base[at] == run->value && base[at + PAGE - 1] == run->value);
+}
+
+static size_t some_bytes(void)
+{
+	size_t most[] = { 4, 4, 4, 40, 40, 300, MOST_RUN / PAGE };
+	return (random_below(most[random_below(7)]) + 1) * PAGE;
+}
+
+static void random_take(struct run *run)
+{
+	size_t align = random_below(20) ? PAGE : PAGE << random_below(12), bytes = some_bytes();
+	bool zeroed;
+	if (pages_alloc(&pages, bytes, align, random_below(3) * MiB, &run->offset, &zeroed))
+		return;
+	run->bytes = bytes;
+	run->value = (unsigned char)(random_next() | 1);
+	EXPECT((uintptr_t)(data.base + run->offset) % align == 0);
+	EXPECT(region_is_committed(&data, size_down(run->offset, SMALL_GRANULE), SMALL_GRANULE));
+	own(run->offset, bytes, 1);
+	for (size_t at = run->offset; zeroed && at < run->offset + bytes; at += PAGE)
+		EXPECT(data.base[at] == 0 && data.base[at + PAGE - 1] == 0);
+	fill(run, run->offset, bytes);
+}
+
+static void random_free(struct run *run)
+{
+	check_run(run);
+	size_t part = random_below(4) ? run->bytes : (random_below(run->bytes / PAGE) + 1) * PAGE;
+	size_t at = run->offset + run->bytes - part;
+	own(at, part, 0);
+	pages_free(&pages, at, part);
+	run->bytes -= part;
+}
+
+static void random_extend(struct run *run)
+{
+	size_t bytes = some_bytes(), at = run->offset + run->bytes;
+	if (pages_alloc_at(&pages, at, bytes))
+		return;
+	own(at, bytes, 1);
+	fill(run, at, bytes);
+	run->bytes += bytes;
+}
+
+static void compare_books(void)
+{
+	EXPECT(budget_charged(&budget) == region_committed(&data) + region_committed(&meta));
+	if (random_op % 4096)
+		return;
+	size_t held = 0;
+	for (int i = 0; i < RUNS; i++)
+		held += runs[i].bytes;
+	EXPECT(held == pages.allocated);
+	EXPECT(resident(&data) == region_committed(&data));
+	EXPECT(resident(&meta) == region_committed(&meta));
+	pages_check(&pages);
+}
+
+static void set_random_limit(void)
+{
+	budget_set_limit(&budget, random_below(3) ? (8 + random_below(60)) * MiB : SIZE_MAX);
+}
+
+static void random_operations(void **state)
+{
+	(void)state;
+	memset(runs, 0, sizeof runs);
+	memset(owner, 0, sizeof owner);
+	random_start(3);
+	for (unsigned long ops = random_ops(100000); random_op < ops; random_op++) {
+		struct run *run = &runs[random_below(RUNS)];
+		switch (random_below(256)) {
+		case 0:
+			set_random_limit();
+			break;
+		case 1:
+			fail_one_in = random_below(2) ? 10 : 0;
+			break;
+		case 2:
+			pages_trim(&pages, random_below(4) ? random_below(MiB) : SIZE_MAX);
+			break;
+		case 3:
+			pages_tick(&pages);
+			break;
+		default:
+			if (!run->bytes)
+				random_take(run);
+			else if (random_below(8) == 0)
+				random_extend(run);
+			else
+				random_free(run);
+		}
+		compare_books();
+	}
+	fail_one_in = 0;
+	for (int i = 0; i < RUNS; i++)
+		if (runs[i].bytes)
+			pages_free(&pages, runs[i].offset, runs[i].bytes);
+	pages_trim(&pages, SIZE_MAX);
+	assert_int_equal(region_committed(&data), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(small_heap_grows_in_small_steps, make, drop),
+		cmocka_unit_test_setup_teardown(large_heap_grows_in_huge_chunks, make, drop),
+		cmocka_unit_test_setup_teardown(freed_runs_join_and_serve_again, make, drop),
+		cmocka_unit_test_setup_teardown(lowest_run_is_taken, make, drop),
+		cmocka_unit_test_setup_teardown(alignment_is_of_the_address, make, drop),
+		cmocka_unit_test_setup_teardown(too_much_is_refused, make, drop),
+		cmocka_unit_test_setup_teardown(trim_gives_everything_free_back, make, drop),
+		cmocka_unit_test_setup_teardown(old_free_runs_go_back_young_ones_stay, make_decaying, drop),
+		cmocka_unit_test_setup_teardown(used_part_keeps_its_huge_chunk, make, drop),
+		cmocka_unit_test_setup_teardown(free_memory_of_one_size_serves_another, make, drop),
+		cmocka_unit_test_setup_teardown(free_memory_of_one_size_serves_another, make_small, drop),
+		cmocka_unit_test_setup_teardown(refusal_is_remembered_until_a_free, make, drop),
+		cmocka_unit_test_setup_teardown(raised_limit_is_noticed, make, drop),
+		cmocka_unit_test_setup_teardown(lasting_failure_ends_when_it_goes_away, make, drop),
+		cmocka_unit_test_setup_teardown(keep_is_left_free, make_small, drop),
+		cmocka_unit_test_setup_teardown(threads_at_exhaustion, make, drop),
+		cmocka_unit_test_setup_teardown(random_operations, make_decaying, drop),
+		cmocka_unit_test_setup_teardown(random_operations, make_small, drop),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
