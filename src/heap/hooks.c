@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Extents: from pages to jemalloc and back. */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "heap/heap.h"
+
+__thread bool heap_internal;
+struct heap_span heap_spans[2];
+
+/* A place in the heap's address space. */
+struct place {
+	struct region *region;
+	struct pages *pages;
+	size_t offset; /* in pages */
+};
+
+static bool place_of(const void *addr, struct place *out)
+{
+	struct heap *h = &heap_process;
+	size_t offset = (uintptr_t)addr - (uintptr_t)h->data.base;
+	if (likely(offset < h->data.size)) {
+		*out = (struct place){ &h->data, &h->pages, offset };
+		return true;
+	}
+	offset = (uintptr_t)addr - (uintptr_t)h->meta.base;
+	if (offset < h->meta.size && offset >= h->meta_pages.from) {
+		*out = (struct place){ &h->meta, &h->meta_pages, offset - h->meta_pages.from };
+		return true;
+	}
+	return false;
+}
+
+static void *address_of(const struct pages *p, size_t offset)
+{
+	return p->region->base + p->from + offset;
+}
+
+/* Thread caches may use half of the reserve; the other half is for what has to succeed. */
+static void *take(size_t size, size_t align, bool *zeroed)
+{
+	struct heap *h = &heap_process;
+	struct pages *pages = heap_internal ? &h->meta_pages : &h->pages;
+	size_t keep = heap_internal ? h->reserve / 2 : h->reserve, offset;
+	if (pages_alloc(pages, size, align, keep, &offset, zeroed))
+		return NULL;
+	return address_of(pages, offset);
+}
+
+/* The pages right behind a block that is to grow in place. */
+static void *take_at(void *wanted, size_t size, bool *zeroed)
+{
+	struct place at;
+	*zeroed = false;
+	if (!place_of(wanted, &at) || pages_alloc_at(at.pages, at.offset, size))
+		return NULL;
+	return wanted;
+}
+
+void *heap_extent_alloc(void *wanted, size_t size, size_t align, bool *zero)
+{
+	int saved = errno;
+	bool zeroed = false;
+	void *addr = wanted ? take_at(wanted, size, &zeroed) : take(size, align, &zeroed);
+	if (addr && unlikely(!heap_describe(addr, size))) {
+		heap_extent_free(addr, size);
+		addr = NULL;
+	}
+	if (unlikely(!addr)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (*zero && !zeroed)
+		memset(addr, 0, size);
+	*zero = *zero || zeroed;
+	errno = saved;
+	return addr;
+}
+
+void heap_extent_free(void *addr, size_t size)
+{
+	int saved = errno;
+	struct place at;
+	bool ours = place_of(addr, &at);
+	assert(ours);
+	if (likely(ours))
+		pages_free(at.pages, at.offset, size);
+	heap_tick();
+	errno = saved;
+}
+
+bool heap_extents_join(const void *a, const void *b)
+{
+	struct place pa, pb;
+	return place_of(a, &pa) && place_of(b, &pb) && pa.pages == pb.pages;
+}
+
+void heap_tick(void)
+{
+	int saved = errno;
+	pages_tick(&heap_process.pages);
+	pages_tick(&heap_process.meta_pages);
+	errno = saved;
+}

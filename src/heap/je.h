@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The line between sparena and the private jemalloc: every name of it that the rest
+ * of sparena uses, and all that je_glue.c, which alone includes its internal
+ * headers, asks of the rest.
+ */
+#ifndef SPARENA_HEAP_JE_H
+#define SPARENA_HEAP_JE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- jemalloc's entry points, as malloc(3) -------------------------------------- */
+
+void *sparena_je_malloc(size_t size);
+void *sparena_je_calloc(size_t n, size_t size);
+void *sparena_je_realloc(void *p, size_t size); /* leaves errno alone on failure */
+void *sparena_je_aligned_alloc(size_t align, size_t size);
+int sparena_je_posix_memalign(void **out, size_t align, size_t size);
+void sparena_je_free(void *p);
+size_t sparena_je_malloc_usable_size(void *p);
+
+/* ---- what je_glue.c offers ------------------------------------------------------ */
+
+/*
+ * Makes jemalloc's map of extents able to hold [from, to): its leaves exist, and
+ * heap_metadata_need() has committed the parts that describe the range.
+ */
+bool je_describe(void *from, void *to);
+
+/* Bytes in blocks that the program holds; 0 when jemalloc cannot say. */
+size_t je_allocated(void);
+
+/* Gives this thread's cached blocks back to the arenas. */
+void je_flush_thread_cache(void);
+
+/* ---- what je_glue.c needs: start-up (heap/process.c) ---------------------------- */
+
+/*
+ * Sets the process heap up from SPARENA_CONF. Called by jemalloc's start-up, under
+ * its lock. Returns 0 or -errno, after a line on stderr. With strict:true and a bad
+ * option the process ends with exit code 78 (EX_CONFIG).
+ */
+int heap_start(void);
+
+/* Whether so many bytes of metadata that can be done without may be taken. */
+bool heap_has_room(size_t bytes);
+
+void heap_count_foreign_free(void);
+void heap_count_uncached_thread(void);
+
+/* Around fork(2): first and last of all, before and after jemalloc's own locks... */
+void heap_fork_begin(void);
+void heap_fork_end(void);
+
+/* ...and with them held. */
+void heap_fork_prepare(void);
+void heap_fork_parent(void);
+void heap_fork_child(void);
+
+/* ---- extents (heap/hooks.c) ------------------------------------------------------ */
+
+/* Memory for an extent: NULL with errno ENOMEM, or committed pages, zero if *zero. */
+void *heap_extent_alloc(void *wanted, size_t size, size_t align, bool *zero);
+void heap_extent_free(void *addr, size_t size);
+
+/* Whether two neighbouring extents may be one. */
+bool heap_extents_join(const void *a, const void *b);
+
+/* While it is set, extents of this thread are jemalloc's own: thread caches. */
+extern __thread bool heap_internal;
+
+/* The heap's address space, in two parts. */
+struct heap_span {
+	uintptr_t base;
+	size_t size;
+};
+extern struct heap_span heap_spans[2];
+
+static inline bool heap_owns(const void *p)
+{
+	uintptr_t a = (uintptr_t)p;
+	return a - heap_spans[0].base < heap_spans[0].size || a - heap_spans[1].base < heap_spans[1].size;
+}
+
+/* Gives back what has been free for long enough. */
+void heap_tick(void);
+
+/* ---- metadata (heap/metadata.c) --------------------------------------------------- */
+
+/* Address space for a base block, of which the first step is committed; or NULL. */
+void *heap_block_alloc(size_t size);
+void heap_block_free(void *block, size_t size);
+
+/* Makes sure that metadata at [addr, addr + bytes) is committed. False: no memory. */
+bool heap_metadata_need(void *addr, size_t bytes);
+
+/* Makes sure that jemalloc can describe an extent at this place. False: no memory. */
+bool heap_describe(void *addr, size_t size);
+
+#endif

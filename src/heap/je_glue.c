@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is put in the place of jemalloc's own functions (je_overrides.h says why),
+ * and the few questions that only its internal headers answer.
+ */
+#include "jemalloc/internal/jemalloc_preamble.h"
+#include "jemalloc/internal/jemalloc_internal_includes.h"
+
+#include "jemalloc/internal/extent_mmap.h"
+
+#include "heap/je.h"
+
+/*
+ * Parsed last, so that neither /etc/malloc.conf nor the environment can change what
+ * the promise rests on. Nothing decays in jemalloc, because it keeps nothing.
+ */
+const char *sparena_je_malloc_conf_2_conf_harder =
+	"abort_conf:false,abort:false,confirm_conf:false,retain:false,oversize_threshold:0,"
+	"dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:default,metadata_thp:disabled,hpa:false,"
+	"background_thread:false,percpu_arena:disabled,zero_realloc:free,tcache:true,"
+	"stats_print:false,junk:false,zero:false";
+
+/* ---- hooks ------------------------------------------------------------------ */
+
+static void *extent_alloc_hook(extent_hooks_t *hooks, void *wanted, size_t size, size_t align, bool *zero,
+                        bool *commit, unsigned arena)
+{
+	(void)hooks;
+	(void)arena;
+	void *addr = heap_extent_alloc(wanted, size, align, zero);
+	if (addr)
+		*commit = true;
+	return addr;
+}
+
+static bool extent_dalloc_hook(extent_hooks_t *hooks, void *addr, size_t size, bool committed, unsigned arena)
+{
+	(void)hooks;
+	(void)committed;
+	(void)arena;
+	heap_extent_free(addr, size);
+	return false;
+}
+
+static void extent_destroy_hook(extent_hooks_t *hooks, void *addr, size_t size, bool committed, unsigned arena)
+{
+	extent_dalloc_hook(hooks, addr, size, committed, arena);
+}
+
+static bool extent_split_hook(extent_hooks_t *hooks, void *addr, size_t size, size_t a, size_t b, bool committed,
+                       unsigned arena)
+{
+	(void)hooks;
+	(void)addr;
+	(void)size;
+	(void)a;
+	(void)b;
+	(void)committed;
+	(void)arena;
+	return false;
+}
+
+static bool extent_merge_hook(extent_hooks_t *hooks, void *a, size_t size_a, void *b, size_t size_b, bool committed,
+                       unsigned arena)
+{
+	(void)hooks;
+	(void)size_a;
+	(void)size_b;
+	(void)committed;
+	(void)arena;
+	return !heap_extents_join(a, b);
+}
+
+/* No commit, decommit or purge: an extent that exists is backed, and a decommit hook
+ * that succeeds would make jemalloc take later contents for zero. */
+static extent_hooks_t hooks = {
+	.alloc = extent_alloc_hook,
+	.dalloc = extent_dalloc_hook,
+	.destroy = extent_destroy_hook,
+	.split = extent_split_hook,
+	.merge = extent_merge_hook,
+};
+
+/* ---- start-up and arenas ---------------------------------------------------- */
+
+bool sparena_real_base_boot(tsdn_t *tsdn);
+base_t *sparena_real_base_new(tsdn_t *tsdn, unsigned ind, const extent_hooks_t *extent_hooks,
+                              bool metadata_use_hooks);
+
+bool base_boot(tsdn_t *tsdn)
+{
+	return heap_start() != 0 || sparena_real_base_boot(tsdn);
+}
+
+/* With the default hooks for metadata, base blocks come through extent_alloc_mmap(). */
+base_t *base_new(tsdn_t *tsdn, unsigned ind, const extent_hooks_t *extent_hooks, bool metadata_use_hooks)
+{
+	(void)extent_hooks;
+	(void)metadata_use_hooks;
+	return sparena_real_base_new(tsdn, ind, &hooks, false);
+}
+
+/* What a new arena takes at once. */
+#define ARENA_BYTES ((size_t)128 << 10)
+
+/* The arena with the fewest threads; a new one while all have some and there is room. */
+static arena_t *choose_arena(tsd_t *tsd)
+{
+	arena_t *best = NULL;
+	unsigned missing = 0;
+	for (unsigned i = narenas_auto; i-- > 1;) {
+		arena_t *a = arena_get(tsd_tsdn(tsd), i, false);
+		if (!a)
+			missing = i;
+		else if (!best || arena_nthreads_get(a, false) < arena_nthreads_get(best, false))
+			best = a;
+	}
+	if (missing && (!best || arena_nthreads_get(best, false) > 0) &&
+	    heap_has_room(ARENA_BYTES)) {
+		arena_t *made = arena_init(tsd_tsdn(tsd), missing, &arena_config_default);
+		if (made)
+			return made;
+	}
+	return best ? best : arena_get(tsd_tsdn(tsd), 0, false);
+}
+
+static void bind_shards(tsd_t *tsd, arena_t *arena)
+{
+	unsigned shard = atomic_fetch_add_u(&arena->binshard_next, 1, ATOMIC_RELAXED);
+	tsd_binshards_t *bins = tsd_binshardsp_get(tsd);
+	for (unsigned i = 0; i < SC_NBINS; i++)
+		bins->binshard[i] = (uint8_t)(shard % bin_infos[i].n_shards);
+}
+
+arena_t *arena_choose_hard(tsd_t *tsd, bool internal)
+{
+	if (!tsd_iarena_get(tsd)) {
+		arena_t *first = arena_get(tsd_tsdn(tsd), 0, false);
+		arena_nthreads_inc(first, true);
+		tsd_iarena_set(tsd, first);
+	}
+	if (!tsd_arena_get(tsd)) {
+		arena_t *arena = choose_arena(tsd);
+		arena_nthreads_inc(arena, false);
+		tsd_arena_set(tsd, arena);
+		bind_shards(tsd, arena);
+	}
+	return internal ? tsd_iarena_get(tsd) : tsd_arena_get(tsd);
+}
+
+/* ---- metadata ---------------------------------------------------------------- */
+
+void *sparena_real_base_alloc(tsdn_t *tsdn, base_t *base, size_t size, size_t alignment);
+
+void *extent_alloc_mmap(void *new_addr, size_t size, size_t alignment, bool *zero, bool *commit)
+{
+	void *block = new_addr || alignment > HUGEPAGE ? NULL : heap_block_alloc(size);
+	if (block)
+		*zero = *commit = true;
+	return block;
+}
+
+bool extent_dalloc_mmap(void *addr, size_t size)
+{
+	heap_block_free(addr, size);
+	return false;
+}
+
+/* A leaf of the map of extents describes 1 GiB and is used in small parts: those are
+ * committed by je_describe(). */
+#define LEAF_ELEMENTS ((uintptr_t)1 << rtree_levels[RTREE_HEIGHT - 1].bits)
+#define LEAF_BYTES (sizeof(rtree_leaf_elm_t) * LEAF_ELEMENTS)
+#define LEAF_SPAN (LEAF_ELEMENTS * PAGE)
+
+void *base_alloc(tsdn_t *tsdn, base_t *base, size_t size, size_t alignment)
+{
+	void *p = sparena_real_base_alloc(tsdn, base, size, alignment);
+	if (p && size != LEAF_BYTES && !heap_metadata_need(p, size))
+		return NULL;
+	return p;
+}
+
+/* Not through the original: it writes to the memory before it is committed. The number
+ * that it would take from the base block only orders unused descriptors by age. */
+edata_t *base_alloc_edata(tsdn_t *tsdn, base_t *base)
+{
+	edata_t *edata = base_alloc(tsdn, base, sizeof(edata_t), EDATA_ALIGNMENT);
+	if (edata)
+		edata_esn_set(edata, 0);
+	return edata;
+}
+
+static rtree_leaf_elm_t *leaf_element(tsdn_t *tsdn, uintptr_t key)
+{
+	rtree_ctx_t ctx;
+	rtree_ctx_data_init(&ctx);
+	return rtree_leaf_elm_lookup(tsdn, &arena_emap_global.rtree, &ctx, key, /* dependent */ false,
+	                             /* init_missing */ true);
+}
+
+bool je_describe(void *from, void *to)
+{
+	tsdn_t *tsdn = tsdn_fetch();
+	for (uintptr_t at = (uintptr_t)from, end = (uintptr_t)to; at < end;) {
+		uintptr_t leaf_end = (at | (LEAF_SPAN - 1)) + 1;
+		uintptr_t part_end = leaf_end < end ? leaf_end : end;
+		rtree_leaf_elm_t *elm = leaf_element(tsdn, at);
+		if (!elm || !heap_metadata_need(elm, (part_end - at) / PAGE * sizeof *elm))
+			return false;
+		at = part_end;
+	}
+	return true;
+}
+
+/* ---- thread caches ----------------------------------------------------------- */
+
+void sparena_real_tcache_gc_event_handler(tsd_t *tsd, uint64_t elapsed);
+void sparena_real_tcache_gc_dalloc_event_handler(tsd_t *tsd, uint64_t elapsed);
+
+bool tsd_tcache_enabled_data_init(tsd_t *tsd)
+{
+	tsd_tcache_enabled_set(tsd, true);
+	tsd_slow_update(tsd);
+	heap_internal = true;
+	bool failed = tsd_tcache_data_init(tsd);
+	heap_internal = false;
+	if (failed) {
+		tsd_tcache_enabled_set(tsd, false);
+		tsd_slow_update(tsd);
+		heap_count_uncached_thread();
+	}
+	return false;
+}
+
+void tcache_gc_event_handler(tsd_t *tsd, uint64_t elapsed)
+{
+	sparena_real_tcache_gc_event_handler(tsd, elapsed);
+	heap_tick();
+}
+
+void tcache_gc_dalloc_event_handler(tsd_t *tsd, uint64_t elapsed)
+{
+	sparena_real_tcache_gc_dalloc_event_handler(tsd, elapsed);
+	heap_tick();
+}
+
+void je_flush_thread_cache(void)
+{
+	tsd_t *tsd = tsd_fetch();
+	if (tcache_available(tsd))
+		tcache_flush(tsd);
+}
+
+/* ---- extents: none are kept --------------------------------------------------- */
+
+edata_t *ecache_alloc(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache, edata_t *expand_edata,
+                      size_t size, size_t alignment, bool zero, bool guarded)
+{
+	(void)tsdn;
+	(void)pac;
+	(void)ehooks;
+	(void)ecache;
+	(void)expand_edata;
+	(void)size;
+	(void)alignment;
+	(void)zero;
+	(void)guarded;
+	return NULL;
+}
+
+edata_t *ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
+                           edata_t *expand_edata, size_t size, size_t alignment, bool zero, bool guarded)
+{
+	(void)ecache;
+	bool commit = true;
+	void *new_addr = expand_edata ? edata_past_get(expand_edata) : NULL;
+	if (guarded)
+		return NULL;
+	return extent_alloc_wrapper(tsdn, pac, ehooks, new_addr, size, alignment, zero, &commit,
+	                            /* growing_retained */ false);
+}
+
+void ecache_dalloc(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache, edata_t *edata)
+{
+	(void)ecache;
+	size_t size = edata_size_get(edata);
+	edata_addr_set(edata, edata_base_get(edata));
+	edata_zeroed_set(edata, false);
+	extent_dalloc_wrapper(tsdn, pac, ehooks, edata);
+	atomic_fetch_sub_zu(&pac->stats->pac_mapped, size, ATOMIC_RELAXED);
+}
+
+/* ---- free ---------------------------------------------------------------------- */
+
+void sparena_real_free_default(void *p);
+
+/* Where free() goes for whatever its fast path does not know. */
+void free_default(void *p)
+{
+	if (likely(heap_owns(p)))
+		sparena_real_free_default(p);
+	else if (p)
+		heap_count_foreign_free();
+}
+
+/* ---- fork ----------------------------------------------------------------------- */
+
+void sparena_real_jemalloc_prefork(void);
+void sparena_real_jemalloc_postfork_parent(void);
+void sparena_real_jemalloc_postfork_child(void);
+
+void jemalloc_prefork(void)
+{
+	heap_fork_begin();
+	sparena_real_jemalloc_prefork();
+	heap_fork_prepare();
+}
+
+void jemalloc_postfork_parent(void)
+{
+	heap_fork_parent();
+	sparena_real_jemalloc_postfork_parent();
+	heap_fork_end();
+}
+
+void jemalloc_postfork_child(void)
+{
+	heap_fork_child();
+	sparena_real_jemalloc_postfork_child();
+	heap_fork_end();
+}
+
+/* ---- statistics ------------------------------------------------------------------ */
+
+size_t je_allocated(void)
+{
+	uint64_t epoch = 1;
+	size_t allocated = 0, size = sizeof allocated;
+	if (je_mallctl("epoch", NULL, NULL, &epoch, sizeof epoch) ||
+	    je_mallctl("stats.allocated", &allocated, &size, NULL, 0))
+		return 0;
+	return allocated;
+}

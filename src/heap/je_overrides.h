@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The places at which sparena gets between jemalloc's own functions. This header
+ * is included ahead of every file of jemalloc when it is compiled: a weak
+ * definition gives way to ours in je_glue.c, for calls from its own file too, and
+ * the build keeps the original reachable as sparena_real_NAME. The version of
+ * jemalloc is pinned, and the build fails where a name is missing.
+ */
+
+/* The first thing that jemalloc sets up: our regions and arena 0's hooks come before it. */
+#pragma weak sparena_je_base_boot
+
+/* Metadata: address space from our region instead of mmap(2)... */
+#pragma weak sparena_je_extent_alloc_mmap
+#pragma weak sparena_je_extent_dalloc_mmap
+
+/* ...committed and charged step by step, as it is handed out. */
+#pragma weak sparena_je_base_alloc
+#pragma weak sparena_je_base_alloc_edata
+
+/* Every arena has our hooks from its birth, and its metadata never goes through them. */
+#pragma weak sparena_je_base_new
+
+/* Arenas are made when they are needed, and one that cannot be made is done without;
+ * arena 0 is left to jemalloc's own allocations. */
+#pragma weak sparena_je_arena_choose_hard
+
+/* jemalloc ignores that a thread cache could not be had, and crashes: run without. */
+#pragma weak sparena_je_tsd_tcache_enabled_data_init
+
+/* Extents are not kept by the arenas: `pages` keeps them, for all arenas alike. */
+#pragma weak sparena_je_ecache_alloc
+#pragma weak sparena_je_ecache_alloc_grow
+#pragma weak sparena_je_ecache_dalloc
+
+/* Called for each 64 KiB that a thread allocates or frees: time to look at the clock. */
+#pragma weak sparena_je_tcache_gc_event_handler
+#pragma weak sparena_je_tcache_gc_dalloc_event_handler
+
+/* free() of an address that is not ours must not reach jemalloc's lookup. */
+#pragma weak sparena_je_free_default
+
+/* Our locks are taken after jemalloc's before fork(2), and let go before them. */
+#pragma weak sparena_je_jemalloc_prefork
+#pragma weak sparena_je_jemalloc_postfork_parent
+#pragma weak sparena_je_jemalloc_postfork_child

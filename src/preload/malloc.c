@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The parts of the malloc family that need a word of ours beside jemalloc's. */
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "base/base.h"
+#include "heap/je.h"
+#include "os/os.h"
+#include "preload/preload.h"
+
+static void *no_memory(void)
+{
+	errno = ENOMEM;
+	return NULL;
+}
+
+/* realloc(p, 0) frees p and returns NULL, as glibc's does. */
+EXPORT void *realloc(void *p, size_t size)
+{
+	if (unlikely(p && !heap_owns(p))) {
+		heap_count_foreign_free(); /* its size is unknown: nothing that could be copied */
+		return size ? no_memory() : NULL;
+	}
+	void *q = sparena_je_realloc(p, size);
+	return q || (p && !size) ? q : no_memory();
+}
+
+EXPORT void *reallocarray(void *p, size_t n, size_t size)
+{
+	size_t total;
+	return size_mul(n, size, &total) ? realloc(p, total) : no_memory();
+}
+
+EXPORT void *memalign(size_t align, size_t size)
+{
+	return sparena_je_aligned_alloc(align, size);
+}
+
+EXPORT void *valloc(size_t size)
+{
+	return sparena_je_aligned_alloc(os_page_size(), size);
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+	size_t whole;
+	if (!size_up_checked(size ? size : 1, os_page_size(), &whole))
+		return no_memory();
+	return sparena_je_aligned_alloc(os_page_size(), whole);
+}
+
+EXPORT size_t malloc_usable_size(void *p)
+{
+	return heap_owns(p) ? sparena_je_malloc_usable_size(p) : 0;
+}
+
+/* C23: the size says nothing that is not known. */
+void free_sized(void *p, size_t size);
+EXPORT void free_sized(void *p, size_t size)
+{
+	(void)size;
+	sparena_je_free(p);
+}
+
+void free_aligned_sized(void *p, size_t align, size_t size);
+EXPORT void free_aligned_sized(void *p, size_t align, size_t size)
+{
+	(void)align;
+	(void)size;
+	sparena_je_free(p);
+}
+
+/* Gone from glibc's headers, not from old programs. */
+void cfree(void *p);
+EXPORT void cfree(void *p)
+{
+	sparena_je_free(p);
+}
