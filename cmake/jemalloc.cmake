@@ -13,7 +13,7 @@ set(jemalloc_url https://github.com/jemalloc/jemalloc/releases/download/5.3.0/je
 # The entry points that need no code of ours between: exported as they are.
 set(jemalloc_entries malloc free calloc posix_memalign aligned_alloc)
 # Part of the cache's key. Raise it when the steps below change in a way that the rest of the key doesn't show.
-set(jemalloc_recipe 1)
+set(jemalloc_recipe 2)
 
 if(NOT "$ENV{XDG_CACHE_HOME}" STREQUAL "")
   set(cache_default $ENV{XDG_CACHE_HOME}/sparena)
@@ -152,8 +152,11 @@ function(jemalloc_build)
   # sparena_real_X is where X's original stays reachable once a strong sparena_je_X of
   # ours has replaced the weak one.
   list(TRANSFORM overrides REPLACE "(.+)" "--defsym=sparena_real_\\1=sparena_je_\\1" OUTPUT_VARIABLE originals)
-  jemalloc_run("linking" ${source} ${CMAKE_LINKER} -r -o ${result}/jemalloc.o ${originals}
+  jemalloc_run("linking" ${source} ${CMAKE_LINKER} -r -o linked.o ${originals}
     --whole-archive lib/libjemalloc_pic.a)
+  # Its options are fixed: no environment variable and no /etc/malloc.conf reaches it.
+  jemalloc_run("renaming" ${source} ${CMAKE_OBJCOPY} --redefine-sym=secure_getenv=sparena_no_environment
+    --redefine-sym=readlink=sparena_no_link linked.o ${result}/jemalloc.o)
 
   # The drop-in exports jemalloc's functions themselves. They are renamed, and the prefixed
   # name is the alias, not the other way: an alias has size 0, and Valgrind and profilers

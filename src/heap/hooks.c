@@ -67,13 +67,13 @@ void *heap_extent_alloc(void *wanted, size_t size, size_t align, bool *zero)
 		heap_extent_free(addr, size);
 		addr = NULL;
 	}
-	if (unlikely(!addr)) {
-		errno = ENOMEM;
-		return NULL;
+	if (likely(addr)) {
+		if (*zero && !zeroed)
+			memset(addr, 0, size);
+		*zero = *zero || zeroed;
 	}
-	if (*zero && !zeroed)
-		memset(addr, 0, size);
-	*zero = *zero || zeroed;
+	/* Also when refused: a block that can't grow in place may move. malloc() and its kin
+	 * set ENOMEM themselves. */
 	errno = saved;
 	return addr;
 }
@@ -86,7 +86,6 @@ void heap_extent_free(void *addr, size_t size)
 	assert(ours);
 	if (likely(ours))
 		pages_free(at.pages, at.offset, size);
-	heap_tick();
 	errno = saved;
 }
 

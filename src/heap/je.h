@@ -29,7 +29,7 @@ size_t sparena_je_malloc_usable_size(void *p);
  */
 bool je_describe(void *from, void *to);
 
-/* Bytes in blocks that the program holds; 0 when jemalloc cannot say. */
+/* Bytes in blocks that the program holds, those in thread caches included. */
 size_t je_allocated(void);
 
 /* Gives this thread's cached blocks back to the arenas. */
@@ -61,7 +61,7 @@ void heap_fork_child(void);
 
 /* ---- extents (heap/hooks.c) ------------------------------------------------------ */
 
-/* Memory for an extent: NULL with errno ENOMEM, or committed pages, zero if *zero. */
+/* Memory for an extent: committed pages, zero if *zero; or NULL. errno stays as it is. */
 void *heap_extent_alloc(void *wanted, size_t size, size_t align, bool *zero);
 void heap_extent_free(void *addr, size_t size);
 

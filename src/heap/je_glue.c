@@ -10,15 +10,28 @@
 
 #include "heap/je.h"
 
-/*
- * Parsed last, so that neither /etc/malloc.conf nor the environment can change what
- * the promise rests on. Nothing decays in jemalloc, because it keeps nothing.
- */
+/* Nothing decays in jemalloc, because it keeps nothing. */
 const char *sparena_je_malloc_conf_2_conf_harder =
 	"abort_conf:false,abort:false,confirm_conf:false,retain:false,oversize_threshold:0,"
 	"dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:default,metadata_thp:disabled,hpa:false,"
 	"background_thread:false,percpu_arena:disabled,zero_realloc:free,tcache:true,"
 	"stats_print:false,junk:false,zero:false";
+
+/* What the build puts in the place of secure_getenv(3) and readlink(2), by which the
+ * host's MALLOC_CONF and /etc/malloc.conf would reach it. */
+char *sparena_no_environment(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+ssize_t sparena_no_link(const char *path, char *buffer, size_t size)
+{
+	(void)path;
+	(void)buffer;
+	(void)size;
+	return -1;
+}
 
 /* ---- hooks ------------------------------------------------------------------ */
 
@@ -332,12 +345,42 @@ void jemalloc_postfork_child(void)
 
 /* ---- statistics ------------------------------------------------------------------ */
 
+static size_t small_bytes(tsdn_t *tsdn, arena_t *arena)
+{
+	size_t bytes = 0;
+	for (unsigned i = 0; i < SC_NBINS; i++)
+		for (unsigned shard = 0; shard < bin_infos[i].n_shards; shard++) {
+			bin_t *bin = arena_get_bin(arena, i, shard);
+			malloc_mutex_lock(tsdn, &bin->lock);
+			bytes += bin->stats.curregs * bin_infos[i].reg_size;
+			malloc_mutex_unlock(tsdn, &bin->lock);
+		}
+	return bytes;
+}
+
+static size_t large_bytes(tsdn_t *tsdn, arena_t *arena)
+{
+	size_t bytes = 0;
+	LOCKEDINT_MTX_LOCK(tsdn, arena->stats.mtx);
+	for (unsigned i = 0; i < SC_NSIZES - SC_NBINS; i++) {
+		arena_stats_large_t *large = &arena->stats.lstats[i];
+		uint64_t taken = locked_read_u64(tsdn, LOCKEDINT_MTX(arena->stats.mtx), &large->nmalloc);
+		uint64_t freed = locked_read_u64(tsdn, LOCKEDINT_MTX(arena->stats.mtx), &large->ndalloc);
+		bytes += (taken - freed) * sz_index2size(SC_NBINS + i);
+	}
+	LOCKEDINT_MTX_UNLOCK(tsdn, arena->stats.mtx);
+	return bytes;
+}
+
+/* Added up here, since mallctl("stats.allocated") takes half a MiB of metadata first. */
 size_t je_allocated(void)
 {
-	uint64_t epoch = 1;
-	size_t allocated = 0, size = sizeof allocated;
-	if (je_mallctl("epoch", NULL, NULL, &epoch, sizeof epoch) ||
-	    je_mallctl("stats.allocated", &allocated, &size, NULL, 0))
-		return 0;
-	return allocated;
+	tsdn_t *tsdn = tsdn_fetch();
+	size_t bytes = 0;
+	for (unsigned i = 0; i < narenas_total_get(); i++) {
+		arena_t *arena = arena_get(tsdn, i, false);
+		if (arena)
+			bytes += small_bytes(tsdn, arena) + large_bytes(tsdn, arena) - arena_internal_get(arena);
+	}
+	return bytes;
 }

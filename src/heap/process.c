@@ -110,26 +110,32 @@ static int reserve_both(struct heap *h, size_t size, bool huge)
 	return err;
 }
 
-/*
- * As much as the system allows, by halves. Where it sets bounds, half of what it
- * would give is left to the program's stacks, files and libraries.
- */
+/* Whether the program has address space left for its stacks, files and libraries. */
+static bool leaves_room(size_t size)
+{
+	void *room;
+	if (os_reserve(size, CHUNK_SIZE, &room))
+		return false;
+	os_release(room, size);
+	return true;
+}
+
+/* As much as the system allows, by halves; where it sets bounds, not all of it. */
 static int reserve(struct heap *h, bool huge)
 {
 	size_t least = least_data_size(&h->conf);
 	size_t wanted = h->conf.reserve == CONF_AUTO ? DEFAULT_RESERVE : size_up(h->conf.reserve, CHUNK_SIZE);
-	size_t size = size_max(wanted, least);
-	int err = reserve_both(h, size, huge);
-	while (err == -ENOMEM && size > least) {
-		size = size_max(size_up(size / 2, CHUNK_SIZE), least);
-		err = reserve_both(h, size, huge);
-		if (!err && size / 2 >= least) {
+	for (size_t size = size_max(wanted, least);; size = size_max(size_up(size / 2, CHUNK_SIZE), least)) {
+		int err = reserve_both(h, size, huge);
+		if (size == least || (err && err != -ENOMEM))
+			return err;
+		if (!err && leaves_room(size / 4))
+			return 0;
+		if (!err) {
 			region_destroy(&h->data);
 			region_destroy(&h->meta);
-			err = reserve_both(h, size_up(size / 2, CHUNK_SIZE), huge);
 		}
 	}
-	return err;
 }
 
 /* meta: [index of data | index of meta's own pages | base blocks | thread caches] */
@@ -333,7 +339,6 @@ void heap_stats(struct sparena_stats *s, bool resident)
 	struct heap *h = &heap_process;
 	struct region_counts counts;
 	region_get_counts(&h->data, &counts);
-	size_t allocated = je_allocated();
 	*s = (struct sparena_stats){
 		.limit = budget_limit(&h->budget) == CONF_UNLIMITED ? UINT64_MAX : budget_limit(&h->budget),
 		.committed = region_committed(&h->data),
@@ -341,7 +346,7 @@ void heap_stats(struct sparena_stats *s, bool resident)
 		.resident = resident ? resident_bytes(h) : 0,
 		.metadata = region_committed(&h->meta),
 		.reserved = h->data.size,
-		.allocated = allocated ? allocated : h->pages.allocated,
+		.allocated = je_allocated(),
 		.exhausted = __atomic_load_n(&h->pages.exhausted, __ATOMIC_RELAXED),
 		.commits = counts.commits,
 		.decommits = counts.decommits,

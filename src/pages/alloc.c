@@ -6,23 +6,40 @@
 #include "os/os.h"
 #include "pages/pages.h"
 
-#define PAGE (CHUNK_SIZE / RUNSET_LEAF)
-
 /* A heap below this size is committed in small steps, so that small processes stay small. */
 #define HUGE_FROM (4 * MiB)
 
 /* A request is not tried more often than this while other threads free and take. */
 #define MOST_TRIES 16
 
+struct request {
+	size_t bytes;
+	size_t align;
+	size_t keep; /* to be left free below the limit */
+};
+
 /* ---- sets, with the lock held ---------------------------------------------- */
 
-void pages_put_resident(struct pages *p, size_t offset, size_t bytes)
+void pages_put_resident(struct pages *p, size_t offset, size_t bytes, uint64_t epoch)
 {
-	uint16_t now = (uint16_t)pages_epoch(p);
 	for (size_t g = offset / p->granule; g <= (offset + bytes - 1) / p->granule; g++)
-		p->stamps[g] = now;
-	runset_add(&p->resident, offset / PAGE, bytes / PAGE);
+		p->stamps[g] = (uint16_t)epoch;
+	struct pages_zone *z = pages_zone_at(p, offset);
+	runset_add(&z->resident, pages_page(z, offset), bytes / PAGE);
 	p->resident_free += bytes;
+}
+
+void pages_take_resident(struct pages *p, size_t offset, size_t bytes)
+{
+	struct pages_zone *z = pages_zone_at(p, offset);
+	runset_remove(&z->resident, pages_page(z, offset), bytes / PAGE);
+	p->resident_free -= bytes;
+}
+
+bool pages_is_resident(struct pages *p, size_t offset, size_t bytes)
+{
+	struct pages_zone *z = pages_zone_at(p, offset);
+	return offset + bytes <= z->frontier && runset_has(&z->resident, pages_page(z, offset), bytes / PAGE);
 }
 
 void pages_put_absent(struct pages *p, enum pages_kind kind, size_t offset, size_t bytes)
@@ -52,43 +69,45 @@ static void wait_for_change(struct pages *p)
 }
 
 /*
- * Finds a run by the alignment of its address: the region itself begins at a
- * multiple of CHUNK_SIZE only.
+ * Finds a run by the alignment of its address, for a set whose first unit lies at
+ * `start`: the region itself begins at a multiple of CHUNK_SIZE only.
  */
-static bool find_run(struct pages *p, const struct runset *s, size_t unit, size_t bytes, size_t align, size_t *at)
+static bool find_run(struct pages *p, const struct runset *s, size_t start, size_t unit, const struct request *q,
+                     size_t bytes, size_t *offset)
 {
-	size_t first = ((uintptr_t)p->region->base + p->from) / unit;
-	return runset_find(s, bytes / unit, size_max(align / unit, 1), first & (size_max(align / unit, 1) - 1), at);
+	size_t align = size_max(q->align / unit, 1), at;
+	size_t first = ((uintptr_t)p->region->base + p->from + start) / unit;
+	if (!runset_find(s, bytes / unit, align, first & (align - 1), &at))
+		return false;
+	*offset = start + at * unit;
+	return true;
 }
 
 /* ---- resident runs --------------------------------------------------------- */
 
-static bool take_resident(struct pages *p, size_t bytes, size_t align, size_t *offset)
+static bool take_resident(struct pages *p, const struct request *q, size_t *offset)
 {
-	size_t at;
-	if (!find_run(p, &p->resident, PAGE, bytes, align, &at))
+	struct pages_zone *small = &p->zone[PAGES_SMALL], *huge = &p->zone[PAGES_HUGE];
+	if (!find_run(p, &small->resident, small->start, PAGE, q, q->bytes, offset) &&
+	    !find_run(p, &huge->resident, huge->start, PAGE, q, q->bytes, offset))
 		return false;
-	runset_remove(&p->resident, at, bytes / PAGE);
-	p->resident_free -= bytes;
-	p->allocated += bytes;
-	*offset = at * PAGE;
+	pages_take_resident(p, *offset, q->bytes);
+	p->allocated += q->bytes;
 	return true;
 }
 
 /* ---- new runs -------------------------------------------------------------- */
 
-static bool claim_absent(struct pages *p, enum pages_kind kind, size_t bytes, size_t align, size_t *offset)
+static bool claim_absent(struct pages *p, enum pages_kind kind, const struct request *q, size_t bytes, size_t *offset)
 {
 	struct pages_zone *z = &p->zone[kind];
-	size_t at;
 	pthread_mutex_lock(&p->lock);
 	while (p->forking)
 		wait_for_change(p);
-	bool found = find_run(p, &z->absent, z->unit, bytes, align, &at);
+	bool found = find_run(p, &z->absent, 0, z->unit, q, bytes, offset);
 	if (found) {
-		runset_remove(&z->absent, at, bytes / z->unit);
+		runset_remove(&z->absent, *offset / z->unit, bytes / z->unit);
 		pages_begin(p);
-		*offset = at * z->unit;
 	}
 	pthread_mutex_unlock(&p->lock);
 	return found;
@@ -104,22 +123,16 @@ static void settle(struct pages *p, enum pages_kind kind, size_t offset, size_t 
 	} else {
 		p->allocated += bytes;
 		if (claimed > bytes)
-			pages_put_resident(p, offset + bytes, claimed - bytes);
+			pages_put_resident(p, offset + bytes, claimed - bytes, pages_epoch(p));
 	}
 	pages_end(p);
 	pthread_mutex_unlock(&p->lock);
 }
 
-struct request {
-	size_t bytes;
-	size_t align;
-	size_t keep;
-};
-
 /* Commits `claim` bytes of a kind, of which the first are the request's. */
 static int grow_by(struct pages *p, enum pages_kind kind, const struct request *q, size_t claim, size_t *offset)
 {
-	while (!claim_absent(p, kind, claim, q->align, offset)) {
+	while (!claim_absent(p, kind, q, claim, offset)) {
 		size_t enough;
 		if (!size_add(claim, q->align > p->zone[kind].unit ? q->align : 0, &enough))
 			return -ENOMEM;
@@ -231,7 +244,7 @@ static enum answer try_resident(struct pages *p, const struct request *q, size_t
 {
 	enum answer answer = UNDECIDED;
 	pthread_mutex_lock(&p->lock);
-	if (take_resident(p, q->bytes, q->align, offset))
+	if (take_resident(p, q, offset))
 		answer = TAKEN;
 	else if (known_refused(p, q))
 		answer = REFUSED;
@@ -270,11 +283,9 @@ int pages_alloc_at(struct pages *p, size_t offset, size_t bytes)
 	if (!size_add(offset, bytes, &end) || end > p->size)
 		return -ENOMEM;
 	pthread_mutex_lock(&p->lock);
-	enum pages_kind kind = offset < p->zone[PAGES_SMALL].end ? PAGES_SMALL : PAGES_HUGE;
-	bool free = end <= p->zone[kind].frontier && runset_has(&p->resident, offset / PAGE, bytes / PAGE);
+	bool free = pages_is_resident(p, offset, bytes);
 	if (free) {
-		runset_remove(&p->resident, offset / PAGE, bytes / PAGE);
-		p->resident_free -= bytes;
+		pages_take_resident(p, offset, bytes);
 		p->allocated += bytes;
 	}
 	pthread_mutex_unlock(&p->lock);
@@ -283,14 +294,17 @@ int pages_alloc_at(struct pages *p, size_t offset, size_t bytes)
 
 void pages_free(struct pages *p, size_t offset, size_t bytes)
 {
+	uint64_t epoch = pages_epoch(p);
 	pthread_mutex_lock(&p->lock);
 	assert(bytes <= p->allocated);
 	p->allocated -= bytes;
-	pages_put_resident(p, offset, bytes);
+	pages_put_resident(p, offset, bytes, epoch);
 	budget_note_free(p->region->budget);
 	if (p->waiting)
 		pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 	if (p->decay_ms == 0)
 		pages_trim(p, SIZE_MAX);
+	else
+		pages_sweep(p, epoch);
 }

@@ -5,8 +5,6 @@
 #include "os/os.h"
 #include "pages/pages.h"
 
-#define PAGE (CHUNK_SIZE / RUNSET_LEAF)
-#define EPOCHS_PER_DECAY 8
 
 /* One step is a run of granules or a chunk: some 5 us. A tick takes at most these. */
 #define TICK_STEPS 64u
@@ -21,10 +19,7 @@ struct batch {
 
 uint64_t pages_epoch(const struct pages *p)
 {
-	if (p->decay_ms == PAGES_DECAY_NEVER || p->decay_ms == 0)
-		return 0;
-	uint64_t length = (uint64_t)p->decay_ms / EPOCHS_PER_DECAY;
-	return os_clock_ms() / (length ? length : 1);
+	return p->epoch_ms ? os_clock_ms() / p->epoch_ms : 0;
 }
 
 /* ---- what may go, with the lock held --------------------------------------- */
@@ -32,7 +27,7 @@ uint64_t pages_epoch(const struct pages *p)
 /* A granule whose last free is at least a decay time ago; epochs count modulo 2^16. */
 static bool is_due(const struct pages *p, size_t granule, uint64_t epoch)
 {
-	return epoch == PAGES_ANY_AGE || (uint16_t)(epoch - p->stamps[granule]) > EPOCHS_PER_DECAY;
+	return epoch == PAGES_ANY_AGE || (uint16_t)(epoch - p->stamps[granule]) > PAGES_EPOCHS_PER_DECAY;
 }
 
 enum pages_kind pages_kind_at(struct pages *p, size_t offset)
@@ -42,8 +37,7 @@ enum pages_kind pages_kind_at(struct pages *p, size_t offset)
 
 static void take_out(struct pages *p, struct batch *b, enum pages_kind kind, size_t offset, size_t length)
 {
-	runset_remove(&p->resident, offset / PAGE, length / PAGE);
-	p->resident_free -= length;
+	pages_take_resident(p, offset, length);
 	b->offset[b->count] = offset;
 	b->length[b->count] = length;
 	b->kind[b->count] = kind;
@@ -53,7 +47,7 @@ static void take_out(struct pages *p, struct batch *b, enum pages_kind kind, siz
 /* A huge chunk goes whole or not at all. */
 static size_t collect_huge(struct pages *p, size_t chunk, uint64_t epoch, struct batch *b)
 {
-	if (runset_leaf_longest(&p->resident, chunk) < RUNSET_LEAF)
+	if (!pages_is_resident(p, chunk * CHUNK_SIZE, CHUNK_SIZE))
 		return 0;
 	size_t granules = CHUNK_SIZE / p->granule;
 	for (size_t g = 0; g < granules; g++)
@@ -65,8 +59,7 @@ static size_t collect_huge(struct pages *p, size_t chunk, uint64_t epoch, struct
 
 static bool granule_may_go(struct pages *p, size_t granule, uint64_t epoch)
 {
-	size_t pages = p->granule / PAGE;
-	return runset_has(&p->resident, granule * pages, pages) && is_due(p, granule, epoch);
+	return pages_is_resident(p, granule * p->granule, p->granule) && is_due(p, granule, epoch);
 }
 
 static size_t collect_small(struct pages *p, size_t chunk, uint64_t epoch, size_t want, struct batch *b)
@@ -111,7 +104,7 @@ static size_t discard(struct pages *p, const struct batch *b)
 	pthread_mutex_lock(&p->lock);
 	for (unsigned i = 0; i < b->count; i++) {
 		if (err[i]) { /* it is still there: free, and tried again later */
-			pages_put_resident(p, b->offset[i], b->length[i]);
+			pages_put_resident(p, b->offset[i], b->length[i], pages_epoch(p));
 			continue;
 		}
 		pages_put_absent(p, b->kind[i], b->offset[i], b->length[i]);
@@ -124,28 +117,38 @@ static size_t discard(struct pages *p, const struct batch *b)
 	return freed;
 }
 
-/* Chunks in the order in which they are looked at: those of the huge zone come first. */
-static size_t ordered_chunk(const struct pages *p, size_t i)
+/*
+ * Chunks in the order in which they are looked at: those of the huge zone come first.
+ * A cursor is a place in that order.
+ */
+static size_t huge_chunks(const struct pages *p)
 {
-	size_t huge = (p->size - p->zone[PAGES_SMALL].end) / CHUNK_SIZE;
-	return i < huge ? p->zone[PAGES_SMALL].end / CHUNK_SIZE + i : i - huge;
+	return (p->zone[PAGES_HUGE].end - p->zone[PAGES_HUGE].start) / CHUNK_SIZE;
 }
 
-/* The next index in that order, from `i` on, of a chunk with a free granule. */
-static size_t next_candidate(const struct pages *p, size_t i)
+static size_t ordered_chunk(const struct pages *p, size_t cursor)
 {
-	size_t pages = p->granule / PAGE, small_end = p->zone[PAGES_SMALL].end / CHUNK_SIZE;
-	size_t total = p->size / CHUNK_SIZE, huge = total - small_end;
-	if (i < huge) {
-		size_t end = p->zone[PAGES_HUGE].frontier / CHUNK_SIZE;
-		size_t c = runset_next_leaf(&p->resident, small_end + i, end, pages);
-		if (c < end)
-			return c - small_end;
-		i = huge;
-	}
-	size_t end = p->zone[PAGES_SMALL].frontier / CHUNK_SIZE;
-	size_t c = runset_next_leaf(&p->resident, i - huge, end, pages);
-	return c < end ? huge + c : total;
+	size_t huge = huge_chunks(p);
+	return cursor < huge ? p->zone[PAGES_HUGE].start / CHUNK_SIZE + cursor : cursor - huge;
+}
+
+/* The next place from `at` on whose chunk, of the zone's, has a whole free granule. */
+static size_t next_in_zone(const struct pages *p, enum pages_kind kind, size_t at, size_t none)
+{
+	const struct pages_zone *z = &p->zone[kind];
+	size_t end = (z->frontier - z->start) / CHUNK_SIZE;
+	size_t found = at < end ? runset_next_leaf(&z->resident, at, end, p->granule / PAGE) : end;
+	return found < end ? found : none;
+}
+
+static size_t next_candidate(const struct pages *p, size_t cursor)
+{
+	size_t huge = huge_chunks(p);
+	if (cursor < huge)
+		cursor = next_in_zone(p, PAGES_HUGE, cursor, huge);
+	if (cursor < huge)
+		return cursor;
+	return huge + next_in_zone(p, PAGES_SMALL, cursor - huge, p->size / CHUNK_SIZE - huge);
 }
 
 /* Fills a batch from *cursor on; *cursor is past the last chunk when all were seen. */
@@ -216,8 +219,7 @@ static void each_dropped(struct pages *p, size_t chunk, uint32_t keep,
 
 static void granule_out(struct pages *p, size_t granule)
 {
-	runset_remove(&p->resident, granule * (p->granule / PAGE), p->granule / PAGE);
-	p->resident_free -= p->granule;
+	pages_take_resident(p, granule * p->granule, p->granule);
 }
 
 static void granule_absent(struct pages *p, size_t granule)
@@ -227,13 +229,13 @@ static void granule_absent(struct pages *p, size_t granule)
 
 static void granule_resident(struct pages *p, size_t granule)
 {
-	pages_put_resident(p, granule * p->granule, p->granule);
+	pages_put_resident(p, granule * p->granule, p->granule, pages_epoch(p));
 }
 
 /* Gives back the free granules of one huge chunk. Returns bytes; 0: there is none. */
 static size_t thin_one(struct pages *p, size_t *cursor)
 {
-	size_t huge = (p->size - p->zone[PAGES_SMALL].end) / CHUNK_SIZE, chunk = 0;
+	size_t huge = huge_chunks(p), chunk = 0;
 	uint32_t keep = 0;
 	pthread_mutex_lock(&p->lock);
 	for (;; ++*cursor) {
@@ -280,12 +282,9 @@ size_t pages_trim(struct pages *p, size_t want)
 
 /* ---- by age ---------------------------------------------------------------- */
 
-void pages_tick(struct pages *p)
+void pages_sweep(struct pages *p, uint64_t epoch)
 {
-	if (p->decay_ms == PAGES_DECAY_NEVER || p->decay_ms == 0)
-		return;
-	uint64_t epoch = pages_epoch(p);
-	if (epoch == atomic_load_explicit(&p->swept, memory_order_relaxed))
+	if (likely(epoch == atomic_load_explicit(&p->swept, memory_order_relaxed)))
 		return;
 	if (pthread_mutex_trylock(&p->sweeping))
 		return;
@@ -295,4 +294,9 @@ void pages_tick(struct pages *p)
 		atomic_store_explicit(&p->swept, epoch, memory_order_relaxed);
 	}
 	pthread_mutex_unlock(&p->sweeping);
+}
+
+void pages_tick(struct pages *p)
+{
+	pages_sweep(p, pages_epoch(p));
 }

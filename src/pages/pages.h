@@ -19,9 +19,13 @@
 #include "pages/runset.h"
 #include "region/region.h"
 
+/* Pages are counted in these, one leaf of a set to a chunk. */
+#define PAGE (CHUNK_SIZE / RUNSET_LEAF)
+
 enum pages_thp { PAGES_THP_AUTO, PAGES_THP_ALWAYS, PAGES_THP_NEVER };
 
 #define PAGES_DECAY_NEVER INT64_MAX
+#define PAGES_EPOCHS_PER_DECAY 8 /* ages are counted in these */
 
 struct pages_config {
 	struct region *region; /* whose pages are handed out */
@@ -38,10 +42,13 @@ struct pages_config {
 enum pages_kind { PAGES_SMALL, PAGES_HUGE, PAGES_KINDS };
 
 struct pages_zone {
-	struct runset absent; /* free, not committed: granules or chunks */
-	size_t unit;          /* bytes of a unit of `absent` */
-	size_t frontier;      /* offset: what is above was never used */
-	size_t end;
+	struct runset resident; /* free and committed, in pages from `start` on */
+	struct runset absent;   /* free, not committed: granules or chunks of the whole region,
+	                           since chunks of the huge zone may be run in granules */
+	size_t unit;            /* bytes of a unit of `absent` */
+	size_t start;           /* offsets: the zone's first byte, */
+	size_t frontier;        /* above which nothing was ever used, */
+	size_t end;             /* and where it ends */
 };
 
 struct pages {
@@ -54,6 +61,7 @@ struct pages {
 	enum pages_thp thp;
 	size_t commit_ahead;
 	int64_t decay_ms;
+	uint64_t epoch_ms;     /* length of an epoch; 0: nothing goes back by age */
 
 	pthread_mutex_t growing;  /* one thread at a time moves a frontier; taken before lock */
 	pthread_mutex_t sweeping; /* one thread at a time gives back by age; taken before lock */
@@ -65,16 +73,26 @@ struct pages {
 	unsigned waiting;
 	unsigned in_flight;
 	bool forking;
-	struct runset resident;  /* free and committed, in pages */
 	struct pages_zone zone[PAGES_KINDS];
 	uint16_t *stamps;        /* a granule: epoch of the last free inside it */
 	size_t allocated;        /* bytes handed out */
-	size_t resident_free;    /* bytes in `resident` */
+	size_t resident_free;    /* bytes in the sets of resident pages */
 	size_t refused_frees;    /* budget's counter of frees when a request was refused... */
 	size_t refused_bytes;    /* ...of this many bytes, with so much to be left free: */
 	size_t refused_keep;     /* no use to try for as much before the next free */
 	uint64_t exhausted;      /* requests refused */
 };
+
+static inline struct pages_zone *pages_zone_at(struct pages *p, size_t offset)
+{
+	return &p->zone[offset < p->zone[PAGES_HUGE].start ? PAGES_SMALL : PAGES_HUGE];
+}
+
+/* The page in `resident` of its zone. */
+static inline size_t pages_page(const struct pages_zone *z, size_t offset)
+{
+	return (offset - z->start) / PAGE;
+}
 
 /* Bytes that the index of `size` bytes of pages takes, as address space, in meta. */
 size_t pages_index_bytes(size_t size, size_t granule);
@@ -96,7 +114,7 @@ int pages_alloc(struct pages *p, size_t bytes, size_t align, size_t keep, size_t
 /* As pages_alloc(), for the pages at `offset` and no others; only resident ones. */
 int pages_alloc_at(struct pages *p, size_t offset, size_t bytes);
 
-/* Takes a run, or any part of one, back. */
+/* Takes a run, or any part of one, back, and ticks. */
 void pages_free(struct pages *p, size_t offset, size_t bytes);
 
 /* Gives back up to `want` bytes of free runs now, of any age. Returns how much it was. */
@@ -121,7 +139,10 @@ void pages_check(struct pages *p);
 
 size_t pages_give_back(struct pages *p, size_t want, uint64_t epoch, unsigned most_steps, size_t *cursor);
 uint64_t pages_epoch(const struct pages *p);
-void pages_put_resident(struct pages *p, size_t offset, size_t bytes);
+void pages_put_resident(struct pages *p, size_t offset, size_t bytes, uint64_t epoch);
+void pages_sweep(struct pages *p, uint64_t epoch);
+void pages_take_resident(struct pages *p, size_t offset, size_t bytes);
+bool pages_is_resident(struct pages *p, size_t offset, size_t bytes);
 void pages_put_absent(struct pages *p, enum pages_kind kind, size_t offset, size_t bytes);
 void pages_begin(struct pages *p);
 void pages_end(struct pages *p);

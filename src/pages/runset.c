@@ -6,7 +6,9 @@
 
 #define LEAF_WORDS (RUNSET_LEAF / BITMAP_WORD_BITS)
 #define ALL_ONES UINT64_MAX
-#define ARRAY_ALIGN ((size_t)4096)
+#define ARRAY_ALIGN ((size_t)64)
+#define RUNSET_FANOUT_BITS 3u
+_Static_assert(RUNSET_FANOUT == 1u << RUNSET_FANOUT_BITS, "fan-out and its logarithm");
 
 /* ---- layout ---------------------------------------------------------------- */
 
@@ -51,13 +53,13 @@ void runset_init(struct runset *s, void *memory, size_t units)
 	char *at = memory;
 	memset(s, 0, sizeof *s);
 	s->units = units;
-	s->levels = level_count(units);
-	s->bits = (uint64_t *)(void *)at;
-	at += bits_bytes(units);
-	for (unsigned i = 0; i < s->levels; i++) {
+	s->levels = 1;
+	/* From the root down, so that the small arrays share a page. */
+	for (unsigned i = level_count(units); i-- > 0;) {
 		s->sums[i] = (struct run_sum *)(void *)at;
 		at += level_bytes(units, i);
 	}
+	s->bits = (uint64_t *)(void *)at;
 }
 
 int runset_cover(const struct runset *s, size_t from, size_t end,
@@ -65,10 +67,12 @@ int runset_cover(const struct runset *s, size_t from, size_t end,
 {
 	size_t first = from / RUNSET_LEAF, last = (end - 1) / RUNSET_LEAF;
 	int err = need(context, s->bits + first * LEAF_WORDS, (last - first + 1) * (RUNSET_LEAF / 8));
-	for (unsigned i = 0; i < s->levels && !err; i++) {
+	for (unsigned i = 0; i < level_count(end) && !err; i++) {
 		/* A parent is computed from all its children: whole groups. */
 		size_t lo = size_down(first, RUNSET_FANOUT), hi = size_down(last, RUNSET_FANOUT);
 		err = need(context, s->sums[i] + lo, (hi - lo + RUNSET_FANOUT) * sizeof(struct run_sum));
+		if (!err && lo) /* roots of lower trees, where runset_reach() begins */
+			err = need(context, s->sums[i], RUNSET_FANOUT * sizeof(struct run_sum));
 		first /= RUNSET_FANOUT;
 		last /= RUNSET_FANOUT;
 	}
@@ -91,6 +95,16 @@ static uint64_t run_starts(uint64_t x, unsigned n)
 	return x;
 }
 
+/* The longest run of ones that touches neither end of x, if it is above `longest`. */
+static unsigned inner_longest(uint64_t x, unsigned longest)
+{
+	x &= x + 1;                                                /* without the run at the low end */
+	x &= ~(x >> 63 ? ALL_ONES << (64 - ones_high(x)) : 0);     /* without the one at the high end */
+	for (x = x ? run_starts(x, longest + 1) : 0; x; x &= x >> 1)
+		longest++;
+	return longest;
+}
+
 static struct run_sum leaf_summary(const uint64_t *words)
 {
 	struct run_sum sum = { 0, 0, 0 };
@@ -103,15 +117,15 @@ static struct run_sum leaf_summary(const uint64_t *words)
 			run += 64;
 			continue;
 		}
-		run += ones_low(x);
+		run += x ? ones_low(x) : 0;
 		if (leading)
 			sum.start = run;
 		leading = false;
 		if (run > longest)
 			longest = run;
-		while (longest < 64 && run_starts(x, longest + 1))
-			longest++;
-		run = ones_high(x);
+		run = x ? ones_high(x) : 0;
+		if (x && longest < 62)
+			longest = inner_longest(x, longest);
 	}
 	if (leading)
 		sum.start = run;
@@ -146,10 +160,7 @@ static size_t leaf_find(const uint64_t *words, size_t count)
 /* Units below one node of a level. */
 static size_t node_units(unsigned level)
 {
-	size_t units = RUNSET_LEAF;
-	while (level--)
-		units *= RUNSET_FANOUT;
-	return units;
+	return (size_t)RUNSET_LEAF << (level * RUNSET_FANOUT_BITS);
 }
 
 static struct run_sum parent_summary(const struct run_sum *child, uint32_t child_units)
@@ -159,6 +170,10 @@ static struct run_sum parent_summary(const struct run_sum *child, uint32_t child
 	bool leading = true;
 
 	for (unsigned i = 0; i < RUNSET_FANOUT; i++) {
+		if (!child[i].longest && !run) {
+			leading = false;
+			continue;
+		}
 		if (child[i].start == child_units) {
 			run += child_units;
 			continue;
@@ -180,42 +195,82 @@ static struct run_sum parent_summary(const struct run_sum *child, uint32_t child
 	return sum;
 }
 
-static bool store(struct run_sum *to, struct run_sum sum)
+static bool same(struct run_sum a, struct run_sum b)
 {
-	if (to->start == sum.start && to->longest == sum.longest && to->end == sum.end)
+	return a.start == b.start && a.longest == b.longest && a.end == b.end;
+}
+
+/*
+ * Makes a node's summary true again after one child's changed from `was` to `is`.
+ * Mostly the child's ends are as they were, and it neither had nor gets the longest
+ * run: then there is nothing to compute, here or above.
+ */
+static bool refresh_parent(struct runset *s, unsigned level, size_t node, struct run_sum was, struct run_sum is)
+{
+	struct run_sum *sum = &s->sums[level][node];
+	if (was.start == is.start && was.end == is.end && was.longest < sum->longest && is.longest <= sum->longest)
 		return false;
-	*to = sum;
+	struct run_sum now = parent_summary(&s->sums[level - 1][node * RUNSET_FANOUT], (uint32_t)node_units(level - 1));
+	if (same(*sum, now))
+		return false;
+	*sum = now;
 	return true;
 }
 
-/* Makes the summaries of leaves [first, last] and what is above them true again. */
-static void refresh(struct runset *s, size_t first, size_t last)
+/* After a change inside one leaf. */
+static void refresh_leaf(struct runset *s, size_t node)
 {
-	bool changed = false;
-	for (size_t i = first; i <= last; i++)
-		changed |= store(&s->sums[0][i], leaf_summary(s->bits + i * LEAF_WORDS));
+	struct run_sum was = s->sums[0][node], is = leaf_summary(s->bits + node * LEAF_WORDS);
+	s->sums[0][node] = is;
+	for (unsigned level = 1; level < s->levels; level++) {
+		node /= RUNSET_FANOUT;
+		struct run_sum above = s->sums[level][node];
+		if (!refresh_parent(s, level, node, was, is))
+			return;
+		was = above;
+		is = s->sums[level][node];
+	}
+}
 
-	for (unsigned level = 1; level < s->levels && changed; level++) {
+/* After a change of leaves [first, last]: them, and all that is above. */
+static void refresh_leaves(struct runset *s, size_t first, size_t last)
+{
+	for (size_t i = first; i <= last; i++)
+		s->sums[0][i] = leaf_summary(s->bits + i * LEAF_WORDS);
+	for (unsigned level = 1; level < s->levels; level++) {
 		uint32_t units = (uint32_t)node_units(level - 1);
 		first /= RUNSET_FANOUT;
 		last /= RUNSET_FANOUT;
-		changed = false;
 		for (size_t i = first; i <= last; i++)
-			changed |= store(&s->sums[level][i],
-			                 parent_summary(&s->sums[level - 1][i * RUNSET_FANOUT], units));
+			s->sums[level][i] = parent_summary(&s->sums[level - 1][i * RUNSET_FANOUT], units);
 	}
+}
+
+static void refresh(struct runset *s, size_t from, size_t count)
+{
+	size_t first = from / RUNSET_LEAF, last = (from + count - 1) / RUNSET_LEAF;
+	if (first == last)
+		refresh_leaf(s, first);
+	else
+		refresh_leaves(s, first, last);
+}
+
+void runset_reach(struct runset *s, size_t end)
+{
+	for (unsigned needed = level_count(end); s->levels < needed; s->levels++)
+		s->sums[s->levels][0] = parent_summary(s->sums[s->levels - 1], (uint32_t)node_units(s->levels - 1));
 }
 
 void runset_add(struct runset *s, size_t from, size_t count)
 {
 	bitmap_set(s->bits, from, count);
-	refresh(s, from / RUNSET_LEAF, (from + count - 1) / RUNSET_LEAF);
+	refresh(s, from, count);
 }
 
 void runset_remove(struct runset *s, size_t from, size_t count)
 {
 	bitmap_clear(s->bits, from, count);
-	refresh(s, from / RUNSET_LEAF, (from + count - 1) / RUNSET_LEAF);
+	refresh(s, from, count);
 }
 
 bool runset_has(const struct runset *s, size_t from, size_t count)
@@ -279,21 +334,21 @@ size_t runset_run_before(const struct runset *s, size_t end, size_t most)
 	return n;
 }
 
+static void expect(bool sound)
+{
+	if (!sound)
+		__builtin_trap();
+}
+
 void runset_check(const struct runset *s, size_t from, size_t end)
 {
-	for (size_t i = from; i < end; i++) {
-		struct run_sum copy = s->sums[0][i];
-		if (store(&copy, leaf_summary(s->bits + i * LEAF_WORDS)))
-			__builtin_trap();
-	}
+	for (size_t i = from; i < end; i++)
+		expect(same(s->sums[0][i], leaf_summary(s->bits + i * LEAF_WORDS)));
 	for (unsigned level = 1; level < s->levels; level++) {
+		uint32_t units = (uint32_t)node_units(level - 1);
 		from /= RUNSET_FANOUT;
 		end = (end + RUNSET_FANOUT - 1) / RUNSET_FANOUT;
-		for (size_t i = from; i < end; i++) {
-			struct run_sum copy = s->sums[level][i];
-			if (store(&copy, parent_summary(&s->sums[level - 1][i * RUNSET_FANOUT],
-			                                (uint32_t)node_units(level - 1))))
-				__builtin_trap();
-		}
+		for (size_t i = from; i < end; i++)
+			expect(same(s->sums[level][i], parent_summary(&s->sums[level - 1][i * RUNSET_FANOUT], units)));
 	}
 }

@@ -25,12 +25,12 @@ struct run_sum {
 
 struct runset {
 	size_t units;
-	unsigned levels; /* sums[levels - 1] is the root, one node */
+	unsigned levels; /* sums[levels - 1] is the root: one node over what was reached */
 	uint64_t *bits;
 	struct run_sum *sums[RUNSET_LEVELS];
 };
 
-/* Bytes of the arrays for so many units; each array starts at a page's beginning. */
+/* Bytes of the arrays for so many units. */
 size_t runset_bytes(size_t units);
 
 /* Lays the arrays out at `memory`, without touching it. At most 2^32 - 1 units. */
@@ -42,6 +42,12 @@ void runset_init(struct runset *s, void *memory, size_t units);
  */
 int runset_cover(const struct runset *s, size_t from, size_t end,
                  int (*need)(void *context, void *addr, size_t bytes), void *context);
+
+/*
+ * Makes the tree as high as units [0, end) need: a small heap in a large region has a
+ * low tree. To be called, once they are covered, before units up to `end` are added.
+ */
+void runset_reach(struct runset *s, size_t end);
 
 /* Adds units [from, from + count), or takes them out. count is not 0. */
 void runset_add(struct runset *s, size_t from, size_t count);

@@ -7,17 +7,16 @@
 #include "os/os.h"
 #include "pages/pages.h"
 
-#define RUNSET_PAGE (CHUNK_SIZE / RUNSET_LEAF)
-
 static size_t stamps_bytes(size_t size, size_t granule)
 {
-	return size_up(size / granule * sizeof(uint16_t), RUNSET_PAGE);
+	return size_up(size / granule * sizeof(uint16_t), 64);
 }
 
+/* Both zones' resident sets, however the size is divided between them. */
 size_t pages_index_bytes(size_t size, size_t granule)
 {
-	return runset_bytes(size / RUNSET_PAGE) + runset_bytes(size / granule) +
-	       runset_bytes(size / CHUNK_SIZE) + stamps_bytes(size, granule);
+	return runset_bytes(size / PAGE) + 2 * runset_bytes(size / 2 / PAGE + RUNSET_LEAF) +
+	       runset_bytes(size / granule) + runset_bytes(size / CHUNK_SIZE) + stamps_bytes(size, granule);
 }
 
 /* Commits a part of the index, in whole granules of meta's region. */
@@ -29,34 +28,59 @@ static int need_index(void *context, void *addr, size_t bytes)
 	return region_commit_keep(p->meta, from, size_up(offset + bytes, p->meta->granule) - from, 0);
 }
 
-/* The index of the bytes [from, end), relative to p->from. */
-static int cover(struct pages *p, size_t from, size_t end)
+/* The index of the bytes [from, end) of a zone. */
+static int cover(struct pages *p, struct pages_zone *z, size_t from, size_t end)
 {
-	int err = runset_cover(&p->resident, from / RUNSET_PAGE, end / RUNSET_PAGE, need_index, p);
+	int err = runset_cover(&z->resident, pages_page(z, from), pages_page(z, end), need_index, p);
 	for (int kind = 0; kind < PAGES_KINDS && !err; kind++) {
-		struct pages_zone *z = &p->zone[kind];
-		err = runset_cover(&z->absent, from / z->unit, end / z->unit, need_index, p);
+		struct pages_zone *other = &p->zone[kind];
+		err = runset_cover(&other->absent, from / other->unit, end / other->unit, need_index, p);
 	}
 	if (!err)
 		err = need_index(p, p->stamps + from / p->granule, (end - from) / p->granule * sizeof *p->stamps);
 	return err;
 }
 
+/* With the lock held: the trees become as high as the covered part needs. */
+static void reach(struct pages *p, struct pages_zone *z, size_t end)
+{
+	runset_reach(&z->resident, pages_page(z, end));
+	for (int kind = 0; kind < PAGES_KINDS; kind++)
+		runset_reach(&p->zone[kind].absent, end / p->zone[kind].unit);
+}
+
+static void lay_out_zone(struct pages_zone *z, size_t region_size, char **at)
+{
+	size_t pages = size_max(z->end - z->start, CHUNK_SIZE) / PAGE;
+	runset_init(&z->resident, *at, pages);
+	*at += runset_bytes(pages);
+	runset_init(&z->absent, *at, region_size / z->unit);
+	*at += runset_bytes(region_size / z->unit);
+}
+
 static void lay_out_index(struct pages *p, char *at)
 {
-	runset_init(&p->resident, at, p->size / RUNSET_PAGE);
-	at += runset_bytes(p->size / RUNSET_PAGE);
-	for (int kind = 0; kind < PAGES_KINDS; kind++) {
-		struct pages_zone *z = &p->zone[kind];
-		runset_init(&z->absent, at, p->size / z->unit);
-		at += runset_bytes(p->size / z->unit);
-	}
+	for (int kind = 0; kind < PAGES_KINDS; kind++)
+		lay_out_zone(&p->zone[kind], p->size, &at);
 	p->stamps = (uint16_t *)(void *)at;
+}
+
+/* The roots must be readable while the sets are empty. */
+static int cover_roots(struct pages *p)
+{
+	int err = 0;
+	for (int kind = 0; kind < PAGES_KINDS && !err; kind++) {
+		struct pages_zone *z = &p->zone[kind];
+		err = runset_cover(&z->resident, 0, 1, need_index, p);
+		if (!err)
+			err = runset_cover(&z->absent, 0, 1, need_index, p);
+	}
+	return err;
 }
 
 int pages_init(struct pages *p, const struct pages_config *c)
 {
-	if (os_page_size() != RUNSET_PAGE || c->from % CHUNK_SIZE || c->size % CHUNK_SIZE || !c->size)
+	if (os_page_size() != PAGE || c->from % CHUNK_SIZE || c->size % CHUNK_SIZE || !c->size)
 		return -EINVAL;
 	memset(p, 0, sizeof *p);
 	p->region = c->region;
@@ -67,18 +91,22 @@ int pages_init(struct pages *p, const struct pages_config *c)
 	p->thp = c->thp;
 	p->commit_ahead = c->commit_ahead;
 	p->decay_ms = c->decay_ms;
+	if (c->decay_ms && c->decay_ms != PAGES_DECAY_NEVER)
+		p->epoch_ms = size_max((uint64_t)c->decay_ms / PAGES_EPOCHS_PER_DECAY, 1);
 	p->refused_bytes = SIZE_MAX;
 
 	size_t huge_from = size_min(c->region->huge_from, c->from + c->size) - c->from;
-	p->zone[PAGES_SMALL] = (struct pages_zone){ .unit = p->granule, .frontier = 0, .end = huge_from };
-	p->zone[PAGES_HUGE] = (struct pages_zone){ .unit = CHUNK_SIZE, .frontier = huge_from, .end = p->size };
+	p->zone[PAGES_SMALL] = (struct pages_zone){ .unit = p->granule, .end = huge_from };
+	p->zone[PAGES_HUGE] = (struct pages_zone){
+		.unit = CHUNK_SIZE, .start = huge_from, .frontier = huge_from, .end = p->size,
+	};
 	lay_out_index(p, c->meta->base + c->index_at);
 
 	pthread_mutex_init(&p->growing, NULL);
 	pthread_mutex_init(&p->sweeping, NULL);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->changed, NULL);
-	return cover(p, 0, CHUNK_SIZE); /* the roots must be readable */
+	return cover_roots(p);
 }
 
 void pages_destroy(struct pages *p)
@@ -101,9 +129,10 @@ int pages_extend(struct pages *p, enum pages_kind kind, size_t bytes)
 	pthread_mutex_unlock(&p->lock);
 
 	size_t more = size_up(size_max(bytes - below, 1), CHUNK_SIZE);
-	int err = more > z->end - z->frontier ? -ENOMEM : cover(p, z->frontier, z->frontier + more);
+	int err = more > z->end - z->frontier ? -ENOMEM : cover(p, z, z->frontier, z->frontier + more);
 	if (!err) {
 		pthread_mutex_lock(&p->lock);
+		reach(p, z, z->frontier + more);
 		runset_add(&z->absent, z->frontier / z->unit, more / z->unit);
 		z->frontier += more;
 		pthread_mutex_unlock(&p->lock);
@@ -156,32 +185,35 @@ static void expect(bool sound)
 		__builtin_trap();
 }
 
-static void check_zone(struct pages *p, enum pages_kind kind)
+/* Leaves of `absent` that describe the zone's used part. */
+static void check_absent(const struct pages_zone *z, const struct runset *absent, size_t unit)
 {
-	struct pages_zone *z = &p->zone[kind];
-	runset_check(&z->absent, 0, 1);
-	size_t step = RUNSET_LEAF * z->unit;
-	for (int other = 0; other < PAGES_KINDS; other++) {
-		/* Thinned chunks of the huge zone are in the small zone's set. */
-		size_t lo = other == PAGES_SMALL ? 0 : p->zone[PAGES_SMALL].end, hi = p->zone[other].frontier;
-		for (size_t at = size_down(lo, step); at < hi; at += step)
-			runset_check(&z->absent, at / step, at / step + 1);
-	}
+	size_t leaf = RUNSET_LEAF * unit;
+	runset_check(absent, z->start / leaf, (z->frontier + leaf - 1) / leaf);
+}
+
+static void check_sets(struct pages *p, const struct pages_zone *z)
+{
+	if (z->frontier == z->start)
+		return;
+	runset_check(&z->resident, 0, (z->frontier - z->start) / CHUNK_SIZE);
+	for (int kind = 0; kind < PAGES_KINDS; kind++)
+		check_absent(z, &p->zone[kind].absent, p->zone[kind].unit);
 }
 
 /* Each unit of a zone's pages is committed exactly if it is not in `absent`. */
-static void check_states(struct pages *p, size_t lo, size_t hi, size_t *handed_out, size_t *resident)
+static void check_states(struct pages *p, const struct pages_zone *z, size_t *handed_out, size_t *resident)
 {
 	struct pages_zone *small = &p->zone[PAGES_SMALL], *huge = &p->zone[PAGES_HUGE];
-	for (size_t at = lo; at < hi; at += p->granule) {
+	for (size_t at = z->start; at < z->frontier; at += p->granule) {
 		bool absent = runset_has(&small->absent, at / small->unit, 1) ||
 		              runset_has(&huge->absent, at / huge->unit, 1);
 		expect(region_is_committed(p->region, p->from + at, p->granule) == !absent);
-		size_t pages = p->granule / RUNSET_PAGE;
-		size_t free = bitmap_count(p->resident.bits, at / RUNSET_PAGE, pages);
+		size_t pages = p->granule / PAGE;
+		size_t free = bitmap_count(z->resident.bits, pages_page(z, at), pages);
 		expect(!absent || free == 0);
-		*resident += free * RUNSET_PAGE;
-		*handed_out += absent ? 0 : (pages - free) * RUNSET_PAGE;
+		*resident += free * PAGE;
+		*handed_out += absent ? 0 : (pages - free) * PAGE;
 	}
 }
 
@@ -191,11 +223,8 @@ void pages_check(struct pages *p)
 	expect(p->in_flight == 0);
 	size_t handed_out = 0, resident = 0;
 	for (int kind = 0; kind < PAGES_KINDS; kind++) {
-		size_t lo = kind == PAGES_SMALL ? 0 : p->zone[PAGES_SMALL].end, hi = p->zone[kind].frontier;
-		check_zone(p, kind);
-		if (lo < hi)
-			runset_check(&p->resident, lo / CHUNK_SIZE, hi / CHUNK_SIZE);
-		check_states(p, lo, hi, &handed_out, &resident);
+		check_sets(p, &p->zone[kind]);
+		check_states(p, &p->zone[kind], &handed_out, &resident);
 	}
 	expect(handed_out == p->allocated && resident == p->resident_free);
 	pthread_mutex_unlock(&p->lock);

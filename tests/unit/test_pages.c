@@ -15,7 +15,6 @@
 #include "pages/pages.h"
 #include "../support/random.h"
 
-#define PAGE ((size_t)4096)
 #define DATA_SIZE (256 * MiB)
 #define META_SIZE (64 * MiB)
 

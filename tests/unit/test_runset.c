@@ -21,6 +21,7 @@ static int make(void **state)
 {
 	*state = calloc(1, runset_bytes(UNITS));
 	runset_init(&set, *state, UNITS);
+	runset_reach(&set, UNITS);
 	memset(model, 0, sizeof model);
 	return 0;
 }
@@ -132,6 +133,21 @@ static void alignment_counts_from_the_skew(void **state)
 	assert_int_equal(at, 13);
 }
 
+static void tree_grows_with_what_is_reached(void **state)
+{
+	size_t at = 0;
+	runset_init(&set, *state, UNITS);
+	runset_reach(&set, RUNSET_LEAF);
+	runset_add(&set, 10, 20);
+	assert_int_equal(set.levels, 1);
+	assert_true(runset_find(&set, 20, 1, 0, &at));
+	runset_reach(&set, UNITS);
+	assert_int_equal(set.levels, 4);
+	assert_true(runset_find(&set, 20, 1, 0, &at));
+	assert_int_equal(at, 10);
+	runset_check(&set, 0, UNITS / RUNSET_LEAF);
+}
+
 static int note_part(void *context, void *addr, size_t bytes)
 {
 	struct { char *from, *end; size_t calls; } *seen = context;
@@ -144,7 +160,7 @@ static void cover_stops_at_an_error(void **state)
 {
 	(void)state;
 	struct { char *from, *end; size_t calls; } seen = { NULL, NULL, 0 };
-	assert_int_equal(runset_cover(&set, 0, 1, note_part, &seen), -5);
+	assert_int_equal(runset_cover(&set, 0, UNITS, note_part, &seen), -5);
 	assert_int_equal(seen.calls, 3);
 }
 
@@ -155,6 +171,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(full_is_one_run, make, drop),
 		cmocka_unit_test_setup_teardown(run_over_a_border_is_found, make, drop),
 		cmocka_unit_test_setup_teardown(alignment_counts_from_the_skew, make, drop),
+		cmocka_unit_test_setup_teardown(tree_grows_with_what_is_reached, make, drop),
 		cmocka_unit_test_setup_teardown(cover_stops_at_an_error, make, drop),
 		cmocka_unit_test_setup_teardown(finds_what_a_walk_finds, make, drop),
 	};

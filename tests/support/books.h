@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a program that runs on the drop-in library can see of its books. */
+#ifndef SPARENA_TESTS_BOOKS_H
+#define SPARENA_TESTS_BOOKS_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "sparena/stats.h"
+
+#define CHECK(condition)                                                                  \
+	do {                                                                              \
+		if (!(condition)) {                                                       \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+			abort();                                                          \
+		}                                                                         \
+	} while (0)
+
+/* Charged, and resident by the kernel's view, must be the same at a quiet moment. */
+static inline struct sparena_stats books_balance(void)
+{
+	struct sparena_stats s;
+	CHECK(sparena_stats_get(NULL, &s, sizeof s) == 0);
+	if (s.committed + s.metadata != s.resident || s.committed + s.metadata > s.limit) {
+		fprintf(stderr, "books: committed %llu + metadata %llu, resident %llu, limit %llu\n",
+		        (unsigned long long)s.committed, (unsigned long long)s.metadata,
+		        (unsigned long long)s.resident, (unsigned long long)s.limit);
+		abort();
+	}
+	return s;
+}
+
+static inline long minor_faults(void)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_minflt;
+}
+
+/* A number of /proc/self/status, in KiB. */
+static inline long status_kib(const char *name)
+{
+	char line[256];
+	long value = -1;
+	FILE *f = fopen("/proc/self/status", "r");
+	CHECK(f);
+	while (fgets(line, sizeof line, f))
+		if (strncmp(line, name, strlen(name)) == 0)
+			value = strtol(line + strlen(name) + 1, NULL, 10);
+	fclose(f);
+	return value;
+}
+
+#endif
