@@ -47,21 +47,10 @@ static int populate_piece(struct backing *b, char *addr, size_t length)
 
 static int anon_populate(struct backing *b, size_t offset, size_t length)
 {
-	size_t done = 0;
-	while (done < length) {
-		size_t piece = size_min(length - done, POPULATE_PIECE);
-		int err = populate_piece(b, b->base + offset + done, piece);
-		if (unlikely(err)) {
-			/* The failing call may have populated a part of its piece, too. */
-			int undo = os_discard(b->base + offset, done + piece);
-			if (undo)
-				return undo;
-			/* EFAULT and ENOMEM both mean: the backing has no more. */
-			return err == -EFAULT ? -ENOMEM : err;
-		}
-		done += piece;
-	}
-	return 0;
+	int err = 0;
+	for (size_t done = 0; done < length && !err; done += POPULATE_PIECE)
+		err = populate_piece(b, b->base + offset + done, size_min(length - done, POPULATE_PIECE));
+	return err == -EFAULT ? -ENOMEM : err; /* both mean: the backing has no more */
 }
 
 static int anon_prefer_huge(struct backing *b, size_t offset, size_t length, bool huge)
@@ -101,8 +90,12 @@ static int anon_thin(struct backing *b, size_t chunk, unsigned keep)
 	int err = anon_prefer_huge(b, chunk, BACKING_HUGE_SIZE, false);
 	if (!err)
 		err = each_part(b, chunk, ~keep, os_discard);
-	if (err)
+	if (err) {
+		/* Some of the part may be gone already: it is there again, as zeros. */
+		(void)anon_populate(b, chunk, BACKING_HUGE_SIZE);
+		(void)anon_prefer_huge(b, chunk, BACKING_HUGE_SIZE, true);
 		return err;
+	}
 	(void)each_part(b, chunk, keep, os_advise_cold);
 	if (b->can_populate)
 		(void)each_part(b, chunk, keep, os_populate);

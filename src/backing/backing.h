@@ -29,9 +29,8 @@ struct backing_ops {
 	int (*unlock)(struct backing *b, size_t offset, size_t length);
 
 	/*
-	 * Populates a range writable, all or nothing: after an error nothing of it is
-	 * resident that the call brought in. The range holds no populated page before.
-	 * -ENOMEM: no memory left; -EHWPOISON: a broken page.
+	 * Populates a range writable. After an error a part of it may be populated: the
+	 * caller discards the range. -ENOMEM: no memory left; -EHWPOISON: a broken page.
 	 */
 	int (*populate)(struct backing *b, size_t offset, size_t length);
 
@@ -44,7 +43,8 @@ struct backing_ops {
 	/*
 	 * Gives back the pages of a chunk of BACKING_HUGE_SIZE whose bit is not set in
 	 * `keep` (bit i: part i of 32), also where the kernel holds the chunk as one
-	 * huge page, and leaves the kept ones populated with their contents.
+	 * huge page, and leaves the kept ones populated with their contents. After an
+	 * error all of it is populated as before.
 	 */
 	int (*thin)(struct backing *b, size_t chunk, unsigned keep);
 

@@ -17,6 +17,7 @@
 #include "pages/pages.h"
 #include "sparena/stats.h"
 
+#define HEAP_MOST_BLOCKS 32768u /* chunks of base blocks: 64 GiB of metadata */
 #define HEAP_ZONES 3 /* parts of the address space that grow upwards, each on its own */
 
 struct heap {
@@ -32,7 +33,7 @@ struct heap {
 	pthread_mutex_t blocks_lock; /* guards block_map; taken after jemalloc's locks */
 	size_t blocks_at;          /* offset in meta of jemalloc's base blocks... */
 	size_t blocks;             /* ...and how many chunks there are for them */
-	uint64_t *block_map;       /* a bit a chunk: in use */
+	uint64_t block_map[BITMAP_WORDS(HEAP_MOST_BLOCKS)]; /* a bit a chunk: in use */
 	_Atomic uintptr_t described_to[HEAP_ZONES]; /* up to here jemalloc's map of extents is committed */
 
 	_Atomic uint64_t foreign_frees;

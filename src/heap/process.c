@@ -14,6 +14,7 @@ struct heap heap_process;
 
 #define EXIT_CONFIG 78 /* EX_CONFIG of sysexits.h */
 #define DEFAULT_RESERVE TiB
+#define MOST_RESERVE (8 * TiB) /* pages are counted in 32 bits */
 #define LEAST_RESERVE (64 * MiB)
 #define LEAST_META (128 * MiB)
 #define META_SHARE 64 /* of the data's address space */
@@ -58,14 +59,16 @@ static void read_options(struct conf *c)
 
 /*
  * Either zone must be able to hold what the limit allows, and runs do not fit
- * without gaps: twice the limit and a little.
+ * without gaps: twice the limit and a little. More than the machine has cannot be
+ * committed, whatever the limit says.
  */
 static size_t least_data_size(const struct conf *c)
 {
-	size_t twice;
-	if (c->limit == CONF_UNLIMITED || !size_mul(c->limit, 2, &twice))
+	size_t memory = os_memory_total();
+	size_t most = size_min(c->limit, memory ? size_min(memory, MOST_RESERVE / 4) : MOST_RESERVE / 4);
+	if (c->limit == CONF_UNLIMITED)
 		return LEAST_RESERVE;
-	return size_max(size_up(twice, CHUNK_SIZE) + 16 * MiB, LEAST_RESERVE);
+	return size_max(size_up(2 * most, CHUNK_SIZE) + 16 * MiB, LEAST_RESERVE);
 }
 
 static int reserve_data(struct heap *h, size_t size, bool huge)
@@ -124,8 +127,8 @@ static bool leaves_room(size_t size)
 static int reserve(struct heap *h, bool huge)
 {
 	size_t least = least_data_size(&h->conf);
-	size_t wanted = h->conf.reserve == CONF_AUTO ? DEFAULT_RESERVE : size_up(h->conf.reserve, CHUNK_SIZE);
-	for (size_t size = size_max(wanted, least);; size = size_max(size_up(size / 2, CHUNK_SIZE), least)) {
+	size_t wanted = h->conf.reserve == CONF_AUTO ? DEFAULT_RESERVE : size_min(h->conf.reserve, MOST_RESERVE);
+	for (size_t size = size_max(size_up(wanted, CHUNK_SIZE), least);; size = size_max(size_up(size / 2, CHUNK_SIZE), least)) {
 		int err = reserve_both(h, size, huge);
 		if (size == least || (err && err != -ENOMEM))
 			return err;
@@ -147,7 +150,7 @@ static int lay_out(struct heap *h, enum pages_thp thp)
 	size_t caches_at = size_up(rest + (h->meta.size - rest) / 2, CHUNK_SIZE);
 
 	h->blocks_at = rest;
-	h->blocks = (caches_at - rest) / CHUNK_SIZE;
+	h->blocks = size_min((caches_at - rest) / CHUNK_SIZE, HEAP_MOST_BLOCKS);
 	struct pages_config config = {
 		.region = &h->data,
 		.size = h->data.size,
@@ -167,17 +170,6 @@ static int lay_out(struct heap *h, enum pages_thp thp)
 	err = pages_init(&h->meta_pages, &config);
 	h->pages.sibling = &h->meta_pages;
 	h->meta_pages.sibling = &h->pages;
-	return err;
-}
-
-static int make_block_map(struct heap *h)
-{
-	void *map;
-	size_t bytes = size_up(BITMAP_WORDS(h->blocks) * sizeof(uint64_t), os_page_size());
-	int err = os_reserve(bytes, os_page_size(), &map);
-	if (!err)
-		err = os_open(map, bytes);
-	h->block_map = map;
 	return err;
 }
 
@@ -214,6 +206,20 @@ static void log_start(const struct heap *h)
 	say(line, "");
 }
 
+/* Everything that was had is given back, for another try with the next malloc. */
+static void give_up(struct heap *h)
+{
+	static bool said;
+	if (h->meta.base)
+		region_destroy(&h->meta);
+	if (h->data.base)
+		region_destroy(&h->data);
+	if (!said)
+		say("cannot start: no address space or memory for the heap; see `sparena check`, "
+		    "ulimit -v, vm.overcommit_memory", "");
+	said = true;
+}
+
 int heap_start(void)
 {
 	struct heap *h = &heap_process;
@@ -228,16 +234,15 @@ int heap_start(void)
 	int err = reserve(h, thp != PAGES_THP_NEVER);
 	if (!err)
 		err = lay_out(h, thp);
-	if (!err)
-		err = make_block_map(h);
+	if (err) {
+		give_up(h);
+		return err;
+	}
 	heap_spans[0] = (struct heap_span){ (uintptr_t)h->data.base, h->data.size };
 	heap_spans[1] = (struct heap_span){ (uintptr_t)h->meta.base, h->meta.size };
-	if (err)
-		say("cannot start: no address space or memory for the heap; see `sparena check`, "
-		    "ulimit -v, vm.overcommit_memory", "");
-	else if (h->conf.log)
+	if (h->conf.log)
 		log_start(h);
-	return err;
+	return 0;
 }
 
 /* ---- for je_glue.c ----------------------------------------------------------- */

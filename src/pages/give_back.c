@@ -267,6 +267,7 @@ static size_t thin_one(struct pages *p, size_t *cursor)
 size_t pages_trim(struct pages *p, size_t want)
 {
 	size_t cursor = 0;
+	region_settle(p->region);
 	size_t freed = pages_give_back(p, want, PAGES_ANY_AGE, UINT32_MAX, &cursor);
 	if (p->granule != SMALL_GRANULE || want == SIZE_MAX)
 		return freed;

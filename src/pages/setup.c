@@ -80,7 +80,8 @@ static int cover_roots(struct pages *p)
 
 int pages_init(struct pages *p, const struct pages_config *c)
 {
-	if (os_page_size() != PAGE || c->from % CHUNK_SIZE || c->size % CHUNK_SIZE || !c->size)
+	if (os_page_size() != PAGE || c->from % CHUNK_SIZE || c->size % CHUNK_SIZE || !c->size ||
+	    c->size / PAGE > UINT32_MAX)
 		return -EINVAL;
 	memset(p, 0, sizeof *p);
 	p->region = c->region;

@@ -45,18 +45,32 @@ static bool span_fits(const struct region *r, const struct span *s)
 	return s->offset % unit_at(r, s->offset) == 0 && end % unit_at(r, end - 1) == 0;
 }
 
+static void discard_lingering(struct region *r);
+
+static bool is_busy(const struct region *r, const struct span *s)
+{
+	return !bitmap_none(r->busy_map, s->first, s->end - s->first);
+}
+
+static void span_take(struct region *r, const struct span *s)
+{
+	bitmap_set(r->busy_map, s->first, s->end - s->first);
+	r->in_flight++;
+}
+
 /* Makes the span the caller's own; the lock is held, and given up while waiting. */
 static int span_claim(struct region *r, const struct span *s)
 {
-	while (r->forking || !bitmap_none(r->busy_map, s->first, s->end - s->first)) {
+	if (unlikely(r->lingering))
+		discard_lingering(r);
+	while (r->forking || is_busy(r, s)) {
 		r->waiting++;
 		pthread_cond_wait(&r->quiet, &r->lock);
 		r->waiting--;
 	}
 	if (!span_fits(r, s))
 		return -EINVAL;
-	bitmap_set(r->busy_map, s->first, s->end - s->first);
-	r->in_flight++;
+	span_take(r, s);
 	return 0;
 }
 
@@ -93,7 +107,7 @@ static int open_pieces(struct region *r, size_t offset, size_t length)
 	return 0;
 }
 
-/* ---- commit ---------------------------------------------------------------- */
+/* ---- populating what is missing -------------------------------------------- */
 
 /* First run of granules in [from, end) that are not committed. */
 static bool next_missing(struct region *r, size_t from, size_t end, size_t *first, size_t *past)
@@ -105,40 +119,79 @@ static bool next_missing(struct region *r, size_t from, size_t end, size_t *firs
 	return true;
 }
 
-static void discard_missing(struct region *r, const struct span *s, size_t end)
-{
-	size_t first, past;
-	for (size_t at = s->first; next_missing(r, at, end, &first, &past); at = past) {
-		pthread_mutex_unlock(&r->lock);
-		int err = r->backing.ops->discard(&r->backing, first * r->granule, (past - first) * r->granule);
-		assert(!err);
-		(void)err;
-		pthread_mutex_lock(&r->lock);
-	}
-}
-
 /*
- * Populates what of the claimed span is missing. The lock is held on entry and
- * exit and let go for each call, since the map's words are shared with neighbours.
+ * Populates what of the claimed span is missing. The lock is held on entry and exit
+ * and let go for each call, since the map's words are shared with neighbours. After
+ * an error, *reached is the end of what may be populated.
  */
-static int populate_missing(struct region *r, const struct span *s)
+static int populate_missing(struct region *r, const struct span *s, size_t *reached)
 {
-	size_t first, past;
-	for (size_t at = s->first; next_missing(r, at, s->end, &first, &past); at = past) {
+	size_t first;
+	int err = 0;
+	for (size_t at = s->first; !err && next_missing(r, at, s->end, &first, reached); at = *reached) {
 		pthread_mutex_unlock(&r->lock);
 		uint64_t start = os_clock_ns();
-		int err = r->backing.ops->populate(&r->backing, first * r->granule,
-		                                   (past - first) * r->granule);
+		err = r->backing.ops->populate(&r->backing, first * r->granule, (*reached - first) * r->granule);
 		uint64_t took = os_clock_ns() - start;
 		pthread_mutex_lock(&r->lock);
 		r->counts.populate_ns += took;
-		if (err) {
-			discard_missing(r, s, first);
-			return err;
-		}
 	}
-	return 0;
+	return err;
 }
+
+/* ---- undoing a commit -------------------------------------------------------- */
+
+static int discard_granules(struct region *r, size_t first, size_t end)
+{
+	pthread_mutex_unlock(&r->lock);
+	int err = r->backing.ops->discard(&r->backing, first * r->granule, (end - first) * r->granule);
+	pthread_mutex_lock(&r->lock);
+	return err;
+}
+
+/* Discards what of a claimed span is not committed. Returns bytes that would not go. */
+static size_t undo_populate(struct region *r, const struct span *s, size_t reached)
+{
+	size_t first, past, stuck = 0;
+	for (size_t at = s->first; next_missing(r, at, reached, &first, &past); at = past)
+		if (discard_granules(r, first, past)) {
+			bitmap_set(r->lingering_map, first, past - first);
+			stuck += (past - first) * r->granule;
+		}
+	r->lingering += stuck;
+	return stuck;
+}
+
+/* Another try for what could not be discarded; the lock is held on entry and exit. */
+static void discard_lingering(struct region *r)
+{
+	size_t granules = r->size / r->granule, past;
+	for (size_t at = 0; (at = bitmap_next_set(r->lingering_map, at, granules)) < granules; at = past) {
+		past = bitmap_next_clear(r->lingering_map, at, granules);
+		struct span s = { at, past, at * r->granule, (past - at) * r->granule };
+		if (is_busy(r, &s) || r->forking)
+			continue;
+		span_take(r, &s);
+		int err = discard_granules(r, at, past);
+		if (!err) {
+			bitmap_clear(r->lingering_map, at, past - at);
+			r->lingering -= s.length;
+			budget_uncharge(r->budget, s.length);
+		}
+		span_let_go(r, &s);
+		if (err)
+			return;
+	}
+}
+
+void region_settle(struct region *r)
+{
+	pthread_mutex_lock(&r->lock);
+	discard_lingering(r);
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- commit -------------------------------------------------------------------- */
 
 static void count_commit(struct region *r, const struct span *s, size_t bytes)
 {
@@ -157,14 +210,18 @@ static int commit_span(struct region *r, const struct span *s, size_t keep)
 	if (!missing)
 		return 0;
 
+	if (!bitmap_none(r->lingering_map, s->first, count))
+		return -ENOMEM; /* the kernel would not take these back: not to be used yet */
+
 	int err = budget_charge(r->budget, missing, keep);
 	if (err)
 		return err;
+	size_t reached = s->first;
 	err = open_pieces(r, s->offset, s->length);
 	if (!err)
-		err = populate_missing(r, s);
+		err = populate_missing(r, s, &reached);
 	if (err) {
-		budget_uncharge(r->budget, missing);
+		budget_uncharge(r->budget, missing - undo_populate(r, s, reached));
 		return err;
 	}
 	bitmap_set(r->committed_map, s->first, count);
@@ -201,9 +258,7 @@ static int decommit_span(struct region *r, const struct span *s)
 	if (!bytes)
 		return 0;
 
-	pthread_mutex_unlock(&r->lock);
-	int err = r->backing.ops->discard(&r->backing, s->offset, s->length);
-	pthread_mutex_lock(&r->lock);
+	int err = discard_granules(r, s->first, s->end);
 	if (err)
 		return err;
 
@@ -338,7 +393,8 @@ void region_check(struct region *r)
 	size_t granules = r->size / r->granule;
 	bool sound = r->in_flight == 0 && bitmap_none(r->busy_map, 0, granules) &&
 	             bitmap_count(r->committed_map, 0, granules) * r->granule == r->committed &&
-	             budget_charged(r->budget) >= r->committed;
+	             bitmap_count(r->lingering_map, 0, granules) * r->granule == r->lingering &&
+	             budget_charged(r->budget) >= r->committed + r->lingering;
 	pthread_mutex_unlock(&r->lock);
 	if (!sound)
 		__builtin_trap();

@@ -113,6 +113,8 @@ struct region {
 	size_t committed;        /* bytes */
 	uint64_t *committed_map; /* a bit a granule: populated and charged */
 	uint64_t *busy_map;      /* a bit a granule: an operation owns it */
+	uint64_t *lingering_map; /* a bit a granule: not committed, but could not be discarded */
+	size_t lingering;        /* bytes of those: charged, since they may be resident */
 	uint64_t *opened_map;    /* a bit a piece: accessible */
 	uint64_t *thinned_map;   /* a bit a chunk of the huge zone: run in small granules */
 	struct region_counts counts;
@@ -133,7 +135,10 @@ void region_destroy(struct region *r);
  * mark; or undoes everything. Offset and length must be multiples of the unit
  * (region_unit()). Waits for operations of other threads on the same granules.
  * Returns 0; -EINVAL: outside, or no multiple; -ENOMEM: over the limit or no
- * memory. Thread-safe.
+ * memory; or -errno of mprotect(2) or madvise(2). Thread-safe.
+ *
+ * Should the kernel refuse even to discard what a failed commit populated, that stays
+ * charged, and the next operations on the region try again.
  */
 int region_commit(struct region *r, size_t offset, size_t length);
 
@@ -149,6 +154,9 @@ int region_decommit(struct region *r, size_t offset, size_t length);
  * small granules. Returns 0, or -errno with the chunk still huge.
  */
 int region_thin(struct region *r, size_t chunk, uint32_t keep);
+
+/* Tries again to discard what a failed commit left behind and the kernel would not take. */
+void region_settle(struct region *r);
 
 /*
  * Makes a thinned chunk of which nothing is committed huge again. Returns 0;

@@ -35,7 +35,7 @@ static int make_maps(struct region *r)
 {
 	size_t granules = map_bytes_for(r->size / r->granule);
 	size_t chunks = map_bytes_for(r->size / CHUNK_SIZE);
-	size_t bytes = size_up(2 * granules + 2 * chunks, os_page_size());
+	size_t bytes = size_up(3 * granules + 2 * chunks, os_page_size());
 
 	void *maps;
 	int err = os_reserve(bytes, os_page_size(), &maps);
@@ -50,8 +50,9 @@ static int make_maps(struct region *r)
 	r->map_bytes = bytes;
 	r->committed_map = (uint64_t *)(void *)at;
 	r->busy_map = (uint64_t *)(void *)(at + granules);
-	r->opened_map = (uint64_t *)(void *)(at + 2 * granules);
-	r->thinned_map = (uint64_t *)(void *)(at + 2 * granules + chunks);
+	r->lingering_map = (uint64_t *)(void *)(at + 2 * granules);
+	r->opened_map = (uint64_t *)(void *)(at + 3 * granules);
+	r->thinned_map = (uint64_t *)(void *)(at + 3 * granules + chunks);
 	return 0;
 }
 
@@ -112,7 +113,7 @@ int region_init(struct region *r, const struct region_config *c)
 
 void region_destroy(struct region *r)
 {
-	budget_uncharge(r->budget, r->committed);
+	budget_uncharge(r->budget, r->committed + r->lingering);
 	r->backing.ops->close(&r->backing);
 	if (r->committed_map)
 		os_release(r->committed_map, r->map_bytes);

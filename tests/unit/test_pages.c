@@ -436,7 +436,7 @@ static void random_operations(void **state)
 	memset(runs, 0, sizeof runs);
 	memset(owner, 0, sizeof owner);
 	random_start(3);
-	for (unsigned long ops = random_ops(100000); random_op < ops; random_op++) {
+	for (unsigned long ops = random_ops(1000000); random_op < ops; random_op++) {
 		struct run *run = &runs[random_below(RUNS)];
 		switch (random_below(256)) {
 		case 0:

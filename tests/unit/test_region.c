@@ -41,6 +41,15 @@ int __wrap_os_populate(void *addr, size_t size)
 	return fail_with;
 }
 
+static bool discards_fail;
+
+int __real_os_discard(void *addr, size_t size);
+int __wrap_os_discard(void *addr, size_t size);
+int __wrap_os_discard(void *addr, size_t size)
+{
+	return discards_fail ? -EPERM : __real_os_discard(addr, size);
+}
+
 static bool old_kernel;
 
 bool __real_os_can_populate(void);
@@ -78,6 +87,7 @@ static int drop(void **state)
 {
 	(void)state;
 	fail_one_in = 0;
+	discards_fail = false;
 	region_check(&region);
 	region_destroy(&region);
 	assert_int_equal(budget_charged(&budget), 0);
@@ -172,6 +182,43 @@ static void failed_populate_leaves_nothing(void **state)
 			region_check(&region);
 		}
 	assert_int_equal(region_commit(&region, 0, 5 * G), 0);
+}
+
+/* Even then the charge covers what is resident, and it ends with the fault. */
+static void what_cannot_be_undone_stays_charged(void **state)
+{
+	(void)state;
+	fail_with = -ENOMEM;
+	fail_after = 1;
+	discards_fail = true;
+	assert_int_equal(region_commit(&region, 0, 4 * G), -ENOMEM);
+	assert_int_equal(region_committed(&region), 0);
+	assert_true(resident(0, SIZE) > 0);
+	assert_true(budget_charged(&budget) >= resident(0, SIZE));
+	assert_int_equal(region_commit(&region, G, G), -ENOMEM); /* not clean: not handed out */
+	assert_int_equal(region_decommit(&region, G, G), 0);
+	region_check(&region);
+	discards_fail = false;
+	assert_int_equal(region_commit(&region, 8 * G, G), 0); /* any operation tries again */
+	assert_int_equal(resident(0, SIZE), G);
+	assert_int_equal(budget_charged(&budget), G);
+	assert_int_equal(region_commit(&region, 0, 4 * G), 0);
+}
+
+static void failed_decommit_changes_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(region_commit(&region, 0, 2 * G), 0);
+	region.base[0] = 7;
+	discards_fail = true;
+	assert_int_equal(region_decommit(&region, 0, 2 * G), -EPERM);
+	assert_int_equal(region_commit(&region, HUGE_FROM, CHUNK_SIZE), 0);
+	assert_int_equal(region_thin(&region, HUGE_FROM, 1), -EPERM);
+	discards_fail = false;
+	assert_true(region_is_committed(&region, 0, 2 * G));
+	assert_int_equal(region.base[0], 7);
+	assert_int_equal(region_unit(&region, HUGE_FROM), CHUNK_SIZE);
+	assert_int_equal(resident(0, SIZE), 2 * G + CHUNK_SIZE);
 }
 
 static void failed_populate_of_many_pieces_leaves_nothing(void **state)
@@ -424,7 +471,7 @@ static void random_operations(void **state)
 	memset(&model, 0, sizeof model);
 	random_start(2);
 	fail_with = -ENOMEM;
-	for (unsigned long ops = random_ops(100000); random_op < ops; random_op++) {
+	for (unsigned long ops = random_ops(1000000); random_op < ops; random_op++) {
 		switch (random_below(64)) {
 		case 0:
 			budget_set_limit(&budget, random_below(4) ? SIZE_MAX : random_below(SIZE));
@@ -511,6 +558,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bad_ranges_are_refused, make, drop),
 		cmocka_unit_test_setup_teardown(limit_refuses_whole, make, drop),
 		cmocka_unit_test_setup_teardown(failed_populate_leaves_nothing, make, drop),
+		cmocka_unit_test_setup_teardown(what_cannot_be_undone_stays_charged, make, drop),
+		cmocka_unit_test_setup_teardown(failed_decommit_changes_nothing, make, drop),
 		cmocka_unit_test_setup_teardown(failed_populate_of_many_pieces_leaves_nothing, make, drop),
 		cmocka_unit_test_setup_teardown(old_kernel_is_touched, make_on_old_kernel, drop),
 		cmocka_unit_test_setup_teardown(thinned_chunk_keeps_what_it_must, make, drop),

@@ -83,7 +83,7 @@ static void finds_what_a_walk_finds(void **state)
 {
 	(void)state;
 	random_start(1);
-	for (unsigned long ops = random_ops(100000) / 10; random_op < ops; random_op++) {
+	for (unsigned long ops = random_ops(1000000) / 20; random_op < ops; random_op++) {
 		change();
 		compare_find(some_length());
 		compare_next_leaf();
