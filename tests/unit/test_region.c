@@ -296,6 +296,38 @@ static void zero_granule_stays_backed_after_thinning(void **state)
 	assert_int_equal(minor_faults(), before);
 }
 
+/* Whether the mapping at addr has a flag of smaps' VmFlags, proc(5). */
+static bool has_vm_flag(const void *addr, const char *flag)
+{
+	char line[512];
+	bool here = false, found = false;
+	FILE *f = fopen("/proc/self/smaps", "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f)) {
+		uintptr_t from, to;
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = (uintptr_t)addr >= from && (uintptr_t)addr < to;
+		else if (here && strncmp(line, "VmFlags:", 8) == 0)
+			found = strstr(line, flag) != NULL;
+	}
+	fclose(f);
+	return found;
+}
+
+/* Otherwise the kernel makes resident what was never charged. */
+static void zones_say_what_may_be_huge(void **state)
+{
+	(void)state;
+	assert_true(has_vm_flag(region.base, " nh"));
+	assert_true(has_vm_flag(region.base + HUGE_FROM, " hg"));
+	assert_int_equal(region_commit(&region, HUGE_FROM, CHUNK_SIZE), 0);
+	assert_int_equal(region_thin(&region, HUGE_FROM, 1), 0);
+	assert_true(has_vm_flag(region.base + HUGE_FROM, " nh"));
+	assert_int_equal(region_decommit(&region, HUGE_FROM, G), 0);
+	assert_int_equal(region_mend(&region, HUGE_FROM), 0);
+	assert_true(has_vm_flag(region.base + HUGE_FROM, " hg"));
+}
+
 static void closed_region_is_inaccessible(void **state)
 {
 	(void)state;
@@ -565,6 +597,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(thinned_chunk_keeps_what_it_must, make, drop),
 		cmocka_unit_test_setup_teardown(thin_refuses_what_is_not_a_huge_chunk, make, drop),
 		cmocka_unit_test_setup_teardown(zero_granule_stays_backed_after_thinning, make, drop),
+		cmocka_unit_test_setup_teardown(zones_say_what_may_be_huge, make, drop),
 		cmocka_unit_test_setup_teardown(closed_region_is_inaccessible, make, drop),
 		cmocka_unit_test_setup_teardown(threads_on_overlapping_ranges, make, drop),
 		cmocka_unit_test_setup_teardown(random_operations, make, drop),

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Committing: charge, open, populate, mark; or nothing. */
+#include <errno.h>
+
+#include "os/os.h"
+#include "region/span.h"
+
+/* ---- access ---------------------------------------------------------------- */
+
+/*
+ * Opens the pieces that the range lies in. The lock is held: mprotect(2) touches
+ * no page, and what it waits for is a populate of at most 2 MiB.
+ */
+static int open_pieces(struct region *r, size_t offset, size_t length)
+{
+	if (!r->piece)
+		return 0;
+	size_t last = (offset + length - 1) / r->piece;
+	for (size_t i = offset / r->piece; i <= last; i++) {
+		size_t end = bitmap_next_set(r->opened_map, i, last + 1);
+		if (end > i) {
+			size_t from = i * r->piece, to = size_min(end * r->piece, r->size);
+			int err = r->backing.ops->unlock(&r->backing, from, to - from);
+			if (err)
+				return err;
+			bitmap_set(r->opened_map, i, end - i);
+		}
+		i = end;
+	}
+	return 0;
+}
+
+/* ---- populating what is missing -------------------------------------------- */
+
+/* First run of granules in [from, end) that are not committed. */
+static bool next_missing(struct region *r, size_t from, size_t end, size_t *first, size_t *past)
+{
+	*first = bitmap_next_clear(r->committed_map, from, end);
+	if (*first == end)
+		return false;
+	*past = bitmap_next_set(r->committed_map, *first, end);
+	return true;
+}
+
+/*
+ * Populates what of the claimed span is missing. The lock is held on entry and exit
+ * and let go for each call, since the map's words are shared with neighbours. After
+ * an error, *reached is the end of what may be populated.
+ */
+static int populate_missing(struct region *r, const struct span *s, size_t *reached)
+{
+	size_t first;
+	int err = 0;
+	for (size_t at = s->first; !err && next_missing(r, at, s->end, &first, reached); at = *reached) {
+		pthread_mutex_unlock(&r->lock);
+		uint64_t start = os_clock_ns();
+		err = r->backing.ops->populate(&r->backing, first * r->granule, (*reached - first) * r->granule);
+		uint64_t took = os_clock_ns() - start;
+		pthread_mutex_lock(&r->lock);
+		r->counts.populate_ns += took;
+	}
+	return err;
+}
+
+/* ---- undoing a commit -------------------------------------------------------- */
+
+/* Discards what of a claimed span is not committed. Returns bytes that would not go. */
+static size_t undo_populate(struct region *r, const struct span *s, size_t reached)
+{
+	size_t first, past, stuck = 0;
+	for (size_t at = s->first; next_missing(r, at, reached, &first, &past); at = past)
+		if (span_discard(r, first, past)) {
+			bitmap_set(r->lingering_map, first, past - first);
+			stuck += (past - first) * r->granule;
+		}
+	r->lingering += stuck;
+	return stuck;
+}
+
+void region_settle(struct region *r)
+{
+	pthread_mutex_lock(&r->lock);
+	span_discard_lingering(r);
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- commit -------------------------------------------------------------------- */
+
+static void count_commit(struct region *r, const struct span *s, size_t bytes)
+{
+	bool huge = span_unit(r, s->offset) == CHUNK_SIZE;
+	r->committed += bytes;
+	r->counts.commits++;
+	r->counts.faults_avoided += bytes / (huge ? CHUNK_SIZE : r->backing.page_size);
+	r->counts.committed_peak = size_max(r->counts.committed_peak, r->committed);
+}
+
+/* The claimed span, with the lock held. */
+static int commit_span(struct region *r, const struct span *s, size_t keep)
+{
+	size_t count = s->end - s->first;
+	size_t missing = (count - bitmap_count(r->committed_map, s->first, count)) * r->granule;
+	if (!missing)
+		return 0;
+
+	if (!bitmap_none(r->lingering_map, s->first, count))
+		return -ENOMEM; /* the kernel would not take these back: not to be used yet */
+
+	int err = budget_charge(r->budget, missing, keep);
+	if (err)
+		return err;
+	size_t reached = s->first;
+	err = open_pieces(r, s->offset, s->length);
+	if (!err)
+		err = populate_missing(r, s, &reached);
+	if (err) {
+		budget_uncharge(r->budget, missing - undo_populate(r, s, reached));
+		return err;
+	}
+	bitmap_set(r->committed_map, s->first, count);
+	count_commit(r, s, missing);
+	return 0;
+}
+
+int region_commit_keep(struct region *r, size_t offset, size_t length, size_t keep)
+{
+	struct span s;
+	if (!span_make(r, offset, length, &s))
+		return -EINVAL;
+	pthread_mutex_lock(&r->lock);
+	int err = span_claim(r, &s);
+	if (!err) {
+		err = commit_span(r, &s, keep);
+		span_let_go(r, &s);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return err;
+}
+
+int region_commit(struct region *r, size_t offset, size_t length)
+{
+	return region_commit_keep(r, offset, length, r->keep);
+}
