@@ -20,6 +20,12 @@
 #define HEAP_MOST_BLOCKS 32768u /* chunks of base blocks: 64 GiB of metadata */
 #define HEAP_ZONES 3 /* parts of the address space that grow upwards, each on its own */
 
+struct heap_zone {
+	uintptr_t start;
+	uintptr_t end;
+	_Atomic uintptr_t described_to; /* up to here jemalloc's map of extents is committed */
+};
+
 struct heap {
 	struct conf conf;
 	struct budget budget;
@@ -29,12 +35,12 @@ struct heap {
 	struct pages meta_pages;  /* of meta: thread caches */
 	size_t reserve;           /* bytes below the limit that only metadata may use */
 
-	pthread_mutex_t describing; /* guards the moving of described_to; taken before jemalloc's locks */
+	pthread_mutex_t describing; /* guards the zones; taken before jemalloc's locks */
 	pthread_mutex_t blocks_lock; /* guards block_map; taken after jemalloc's locks */
 	size_t blocks_at;          /* offset in meta of jemalloc's base blocks... */
 	size_t blocks;             /* ...and how many chunks there are for them */
 	uint64_t block_map[BITMAP_WORDS(HEAP_MOST_BLOCKS)]; /* a bit a chunk: in use */
-	_Atomic uintptr_t described_to[HEAP_ZONES]; /* up to here jemalloc's map of extents is committed */
+	struct heap_zone zone[HEAP_ZONES];
 
 	_Atomic uint64_t foreign_frees;
 	_Atomic uint64_t uncached_threads;
@@ -43,6 +49,9 @@ struct heap {
 
 /* The heap behind malloc. All zero until the first allocation. */
 extern struct heap heap_process;
+
+/* Divides the address space into zones, once it is laid out (heap/metadata.c). */
+void heap_set_zones(struct heap *h);
 
 /* ---- the whole (heap/process.c) --------------------------------------------- */
 

@@ -13,7 +13,7 @@
 /* Nothing decays in jemalloc, because it keeps nothing. */
 const char *sparena_je_malloc_conf_2_conf_harder =
 	"abort_conf:false,abort:false,confirm_conf:false,retain:false,oversize_threshold:0,"
-	"dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:default,metadata_thp:disabled,hpa:false,"
+	"dirty_decay_ms:-1,muzzy_decay_ms:0,thp:default,metadata_thp:disabled,hpa:false,"
 	"background_thread:false,percpu_arena:disabled,zero_realloc:free,tcache:true,"
 	"stats_print:false,junk:false,zero:false";
 
@@ -33,84 +33,74 @@ ssize_t sparena_no_link(const char *path, char *buffer, size_t size)
 	return -1;
 }
 
-/* ---- hooks ------------------------------------------------------------------ */
+/* ---- extent hooks ------------------------------------------------------------ */
 
-static void *extent_alloc_hook(extent_hooks_t *hooks, void *wanted, size_t size, size_t align, bool *zero,
-                        bool *commit, unsigned arena)
+void *ehooks_default_alloc_impl(tsdn_t *tsdn, void *new_addr, size_t size, size_t alignment, bool *zero,
+                                bool *commit, unsigned arena_ind)
 {
-	(void)hooks;
-	(void)arena;
-	void *addr = heap_extent_alloc(wanted, size, align, zero);
-	if (addr)
-		*commit = true;
-	return addr;
+	(void)tsdn;
+	(void)arena_ind;
+	*commit = true;
+	return heap_extent_alloc(new_addr, size, alignment, zero);
 }
 
-static bool extent_dalloc_hook(extent_hooks_t *hooks, void *addr, size_t size, bool committed, unsigned arena)
+bool ehooks_default_dalloc_impl(void *addr, size_t size)
 {
-	(void)hooks;
-	(void)committed;
-	(void)arena;
 	heap_extent_free(addr, size);
 	return false;
 }
 
-static void extent_destroy_hook(extent_hooks_t *hooks, void *addr, size_t size, bool committed, unsigned arena)
+void ehooks_default_destroy_impl(void *addr, size_t size)
 {
-	extent_dalloc_hook(hooks, addr, size, committed, arena);
+	heap_extent_free(addr, size);
 }
 
-static bool extent_split_hook(extent_hooks_t *hooks, void *addr, size_t size, size_t a, size_t b, bool committed,
-                       unsigned arena)
+bool ehooks_default_merge_impl(tsdn_t *tsdn, void *addr_a, void *addr_b)
 {
-	(void)hooks;
+	(void)tsdn;
+	return !heap_extents_join(addr_a, addr_b);
+}
+
+void ehooks_default_zero_impl(void *addr, size_t size)
+{
+	memset(addr, 0, size);
+}
+
+/* An extent that exists is backed, and stays so: nothing to commit, and a decommit that
+ * succeeds would make jemalloc take later contents for zero. True means refused. */
+bool ehooks_default_commit_impl(void *addr, size_t offset, size_t length)
+{
 	(void)addr;
-	(void)size;
-	(void)a;
-	(void)b;
-	(void)committed;
-	(void)arena;
+	(void)offset;
+	(void)length;
 	return false;
 }
 
-static bool extent_merge_hook(extent_hooks_t *hooks, void *a, size_t size_a, void *b, size_t size_b, bool committed,
-                       unsigned arena)
+bool ehooks_default_decommit_impl(void *addr, size_t offset, size_t length)
 {
-	(void)hooks;
-	(void)size_a;
-	(void)size_b;
-	(void)committed;
-	(void)arena;
-	return !heap_extents_join(a, b);
+	(void)addr;
+	(void)offset;
+	(void)length;
+	return true;
 }
 
-/* No commit, decommit or purge: an extent that exists is backed, and a decommit hook
- * that succeeds would make jemalloc take later contents for zero. */
-static extent_hooks_t hooks = {
-	.alloc = extent_alloc_hook,
-	.dalloc = extent_dalloc_hook,
-	.destroy = extent_destroy_hook,
-	.split = extent_split_hook,
-	.merge = extent_merge_hook,
-};
+bool ehooks_default_purge_lazy_impl(void *addr, size_t offset, size_t length)
+{
+	return ehooks_default_decommit_impl(addr, offset, length);
+}
+
+bool ehooks_default_purge_forced_impl(void *addr, size_t offset, size_t length)
+{
+	return ehooks_default_decommit_impl(addr, offset, length);
+}
 
 /* ---- start-up and arenas ---------------------------------------------------- */
 
 bool sparena_real_base_boot(tsdn_t *tsdn);
-base_t *sparena_real_base_new(tsdn_t *tsdn, unsigned ind, const extent_hooks_t *extent_hooks,
-                              bool metadata_use_hooks);
 
 bool base_boot(tsdn_t *tsdn)
 {
 	return heap_start() != 0 || sparena_real_base_boot(tsdn);
-}
-
-/* With the default hooks for metadata, base blocks come through extent_alloc_mmap(). */
-base_t *base_new(tsdn_t *tsdn, unsigned ind, const extent_hooks_t *extent_hooks, bool metadata_use_hooks)
-{
-	(void)extent_hooks;
-	(void)metadata_use_hooks;
-	return sparena_real_base_new(tsdn, ind, &hooks, false);
 }
 
 /* What a new arena takes at once. */
@@ -165,6 +155,7 @@ arena_t *arena_choose_hard(tsd_t *tsd, bool internal)
 
 void *sparena_real_base_alloc(tsdn_t *tsdn, base_t *base, size_t size, size_t alignment);
 
+/* Asked for base blocks alone. */
 void *extent_alloc_mmap(void *new_addr, size_t size, size_t alignment, bool *zero, bool *commit)
 {
 	void *block = new_addr || alignment > HUGEPAGE ? NULL : heap_block_alloc(size);
@@ -266,8 +257,21 @@ void je_flush_thread_cache(void)
 
 /* ---- extents: none are kept --------------------------------------------------- */
 
+/* The first place that is asked, for a new extent or for the pages behind one; the
+ * others, muzzy and retained, have nothing to add. */
 edata_t *ecache_alloc(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache, edata_t *expand_edata,
                       size_t size, size_t alignment, bool zero, bool guarded)
+{
+	bool commit = true;
+	if (ecache != &pac->ecache_dirty || guarded)
+		return NULL;
+	void *new_addr = expand_edata ? edata_past_get(expand_edata) : NULL;
+	return extent_alloc_wrapper(tsdn, pac, ehooks, new_addr, size, alignment, zero, &commit,
+	                            /* growing_retained */ false);
+}
+
+edata_t *ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
+                           edata_t *expand_edata, size_t size, size_t alignment, bool zero, bool guarded)
 {
 	(void)tsdn;
 	(void)pac;
@@ -281,26 +285,12 @@ edata_t *ecache_alloc(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecac
 	return NULL;
 }
 
-edata_t *ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
-                           edata_t *expand_edata, size_t size, size_t alignment, bool zero, bool guarded)
-{
-	(void)ecache;
-	bool commit = true;
-	void *new_addr = expand_edata ? edata_past_get(expand_edata) : NULL;
-	if (guarded)
-		return NULL;
-	return extent_alloc_wrapper(tsdn, pac, ehooks, new_addr, size, alignment, zero, &commit,
-	                            /* growing_retained */ false);
-}
-
 void ecache_dalloc(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache, edata_t *edata)
 {
 	(void)ecache;
-	size_t size = edata_size_get(edata);
 	edata_addr_set(edata, edata_base_get(edata));
 	edata_zeroed_set(edata, false);
 	extent_dalloc_wrapper(tsdn, pac, ehooks, edata);
-	atomic_fetch_sub_zu(&pac->stats->pac_mapped, size, ATOMIC_RELAXED);
 }
 
 /* ---- free ---------------------------------------------------------------------- */

@@ -95,57 +95,49 @@ void heap_block_free(void *block, size_t size)
 
 /* ---- the map of extents ------------------------------------------------------ */
 
-struct zone {
-	uintptr_t start;
-	uintptr_t end;
-};
-
 /* The parts in which extents lie. In each they are handed out from below. */
-static struct zone zone_at(const struct heap *h, unsigned i)
+void heap_set_zones(struct heap *h)
 {
 	uintptr_t data = (uintptr_t)h->data.base, meta = (uintptr_t)h->meta.base;
-	switch (i) {
-	case 0:
-		return (struct zone){ data, data + h->data.huge_from };
-	case 1:
-		return (struct zone){ data + h->data.huge_from, data + h->data.size };
-	default:
-		return (struct zone){ meta + h->meta_pages.from, meta + h->meta.size };
-	}
+	h->zone[0] = (struct heap_zone){ data, data + h->data.huge_from, data };
+	h->zone[1] = (struct heap_zone){ data + h->data.huge_from, data + h->data.size, data + h->data.huge_from };
+	h->zone[2] = (struct heap_zone){ meta + h->meta_pages.from, meta + h->meta.size, meta + h->meta_pages.from };
+}
+
+static struct heap_zone *zone_of(struct heap *h, uintptr_t addr)
+{
+	if (addr - h->zone[0].start < h->zone[0].end - h->zone[0].start)
+		return &h->zone[0];
+	return addr - h->zone[1].start < h->zone[1].end - h->zone[1].start ? &h->zone[1] : &h->zone[2];
 }
 
 /* With the lock held: whoever forks holds it too, so that jemalloc's lock on its map,
  * which its own fork handlers leave out, is free then. */
-static bool describe_up_to(struct heap *h, unsigned i, uintptr_t end)
+static bool describe_up_to(struct heap_zone *z, uintptr_t end)
 {
-	struct zone z = zone_at(h, i);
-	uintptr_t from = atomic_load_explicit(&h->described_to[i], memory_order_relaxed);
-	if (!from)
-		from = z.start;
+	uintptr_t from = atomic_load_explicit(&z->described_to, memory_order_relaxed);
 	if (end <= from)
 		return true;
-	uintptr_t to = size_min(size_up(end, DESCRIBED_BY_STEP), z.end);
+	uintptr_t to = size_min(size_up(end, DESCRIBED_BY_STEP), z->end);
 	bool done = je_describe((void *)from, (void *)to);
 	if (!done && to > end) { /* no room for a whole step */
 		to = end;
 		done = je_describe((void *)from, (void *)to);
 	}
 	if (done)
-		atomic_store_explicit(&h->described_to[i], to, memory_order_release);
+		atomic_store_explicit(&z->described_to, to, memory_order_release);
 	return done;
 }
 
 bool heap_describe(void *addr, size_t size)
 {
 	struct heap *h = &heap_process;
-	uintptr_t start = (uintptr_t)addr, end = start + size;
-	unsigned i = 0;
-	while (start - zone_at(h, i).start >= zone_at(h, i).end - zone_at(h, i).start)
-		i++;
-	if (likely(end <= atomic_load_explicit(&h->described_to[i], memory_order_acquire)))
+	uintptr_t end = (uintptr_t)addr + size;
+	struct heap_zone *z = zone_of(h, (uintptr_t)addr);
+	if (likely(end <= atomic_load_explicit(&z->described_to, memory_order_acquire)))
 		return true;
 	pthread_mutex_lock(&h->describing);
-	bool done = describe_up_to(h, i, end);
+	bool done = describe_up_to(z, end);
 	pthread_mutex_unlock(&h->describing);
 	return done;
 }

@@ -238,6 +238,7 @@ int heap_start(void)
 		give_up(h);
 		return err;
 	}
+	heap_set_zones(h);
 	heap_spans[0] = (struct heap_span){ (uintptr_t)h->data.base, h->data.size };
 	heap_spans[1] = (struct heap_span){ (uintptr_t)h->meta.base, h->meta.size };
 	if (h->conf.log)

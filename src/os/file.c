@@ -9,15 +9,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* As in memory.c: what never stops saying EINTR is an error in the end and not a hang. */
+#define RETRIES 10000
+
 /* open(2) without EINTR; the descriptor, or -errno with errno untouched. */
 static int open_file(const char *path, int flags)
 {
 	int saved_errno = errno;
+	int tries = 0;
 	int fd;
 
 	do {
 		fd = open(path, flags | O_CLOEXEC, 0600);
-	} while (fd < 0 && errno == EINTR);
+	} while (fd < 0 && errno == EINTR && ++tries < RETRIES);
 	if (fd < 0)
 		fd = -errno;
 	errno = saved_errno;
@@ -36,11 +40,12 @@ static void close_file(int fd)
 static ssize_t read_some(int fd, void *buffer, size_t length)
 {
 	int saved_errno = errno;
+	int tries = 0;
 	ssize_t n;
 
 	do {
 		n = read(fd, buffer, length);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && errno == EINTR && ++tries < RETRIES);
 	if (n < 0)
 		n = -errno;
 	errno = saved_errno;
@@ -74,11 +79,12 @@ int os_write_all(int fd, const void *data, size_t length)
 {
 	int saved_errno = errno;
 	const char *p = data;
+	int tries = 0;
 
 	while (length > 0) {
 		ssize_t n = write(fd, p, length);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR && ++tries < RETRIES)
 			continue;
 		if (n < 0) {
 			int r = -errno;

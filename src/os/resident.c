@@ -52,7 +52,7 @@ static int scan_some(int fd, struct scan_arg *arg)
  * zero page. */
 static int by_scan(int fd, uint64_t start, uint64_t end, struct found *f)
 {
-	struct scan_range ranges[64];
+	struct scan_range ranges[64] = {0}; /* Valgrind does not know that the call fills it in */
 	struct scan_arg arg = {
 		.size = sizeof(arg),
 		.start = start,
@@ -87,11 +87,12 @@ static int by_scan(int fd, uint64_t start, uint64_t end, struct found *f)
 
 static ssize_t read_at(int fd, void *buffer, size_t length, uint64_t offset)
 {
+	int tries = 0;
 	ssize_t n;
 
 	do {
 		n = pread(fd, buffer, length, (off_t)offset);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && errno == EINTR && ++tries < RETRIES);
 	return n;
 }
 

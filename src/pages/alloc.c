@@ -20,12 +20,23 @@ struct request {
 
 /* ---- sets, with the lock held ---------------------------------------------- */
 
-void pages_put_resident(struct pages *p, size_t offset, size_t bytes, uint64_t epoch)
+static void stamp(struct pages *p, size_t offset, size_t bytes, uint64_t epoch)
 {
 	for (size_t g = offset / p->granule; g <= (offset + bytes - 1) / p->granule; g++)
 		p->stamps[g] = (uint16_t)epoch;
+}
+
+/* To the set of its zone: what is counted and stamped already. */
+void pages_add_resident(struct pages *p, size_t offset, size_t bytes)
+{
 	struct pages_zone *z = pages_zone_at(p, offset);
 	runset_add(&z->resident, pages_page(z, offset), bytes / PAGE);
+}
+
+void pages_put_resident(struct pages *p, size_t offset, size_t bytes, uint64_t epoch)
+{
+	stamp(p, offset, bytes, epoch);
+	pages_add_resident(p, offset, bytes);
 	p->resident_free += bytes;
 }
 
@@ -85,13 +96,23 @@ static bool find_run(struct pages *p, const struct runset *s, size_t start, size
 
 /* ---- resident runs --------------------------------------------------------- */
 
-static bool take_resident(struct pages *p, const struct request *q, size_t *offset)
+static bool find_resident(struct pages *p, const struct request *q, size_t *offset)
 {
 	struct pages_zone *small = &p->zone[PAGES_SMALL], *huge = &p->zone[PAGES_HUGE];
-	if (!find_run(p, &small->resident, small->start, PAGE, q, q->bytes, offset) &&
-	    !find_run(p, &huge->resident, huge->start, PAGE, q, q->bytes, offset))
-		return false;
-	pages_take_resident(p, *offset, q->bytes);
+	return find_run(p, &small->resident, small->start, PAGE, q, q->bytes, offset) ||
+	       find_run(p, &huge->resident, huge->start, PAGE, q, q->bytes, offset);
+}
+
+/* What was just freed in this length; else the lowest run, once all that is free has joined. */
+static bool take_resident(struct pages *p, const struct request *q, size_t *offset)
+{
+	if (q->align <= PAGE && pages_recent_pop(p, q->bytes, offset)) {
+		p->resident_free -= q->bytes;
+	} else {
+		if (!find_resident(p, q, offset) && !(pages_recent_flush(p) && find_resident(p, q, offset)))
+			return false;
+		pages_take_resident(p, *offset, q->bytes);
+	}
 	p->allocated += q->bytes;
 	return true;
 }
@@ -154,14 +175,39 @@ static size_t step_ahead(struct pages *p, enum pages_kind kind)
 	return size_down(size_min(eighth, most), unit);
 }
 
+/*
+ * One thread at a time goes ahead: many that start at once would each commit as much
+ * again. Returns what is added to `least`.
+ */
+static size_t begin_step(struct pages *p, enum pages_kind kind, size_t least)
+{
+	size_t ahead = size_min(step_ahead(p, kind), p->size);
+	if (ahead <= least)
+		return 0;
+	pthread_mutex_lock(&p->lock);
+	bool alone = !p->stepping_ahead;
+	p->stepping_ahead = true;
+	pthread_mutex_unlock(&p->lock);
+	return alone ? ahead - least : 0;
+}
+
+static void end_step(struct pages *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->stepping_ahead = false;
+	pthread_mutex_unlock(&p->lock);
+}
+
 static int grow_kind(struct pages *p, enum pages_kind kind, const struct request *q, size_t *offset)
 {
-	size_t least, claim;
+	size_t least;
 	if (!size_up_checked(q->bytes, p->zone[kind].unit, &least) || least > p->size)
 		return -ENOMEM;
-	claim = size_min(size_max(least, step_ahead(p, kind)), p->size);
-	int err = grow_by(p, kind, q, claim, offset);
-	if (err == -ENOMEM && claim > least)
+	size_t ahead = begin_step(p, kind, least);
+	int err = grow_by(p, kind, q, least + ahead, offset);
+	if (ahead)
+		end_step(p);
+	if (err == -ENOMEM && ahead)
 		err = grow_by(p, kind, q, least, offset);
 	return err;
 }
@@ -283,7 +329,8 @@ int pages_alloc_at(struct pages *p, size_t offset, size_t bytes)
 	if (!size_add(offset, bytes, &end) || end > p->size)
 		return -ENOMEM;
 	pthread_mutex_lock(&p->lock);
-	bool free = pages_is_resident(p, offset, bytes);
+	bool free = pages_is_resident(p, offset, bytes) ||
+	            (pages_recent_flush(p) && pages_is_resident(p, offset, bytes));
 	if (free) {
 		pages_take_resident(p, offset, bytes);
 		p->allocated += bytes;
@@ -298,13 +345,13 @@ void pages_free(struct pages *p, size_t offset, size_t bytes)
 	pthread_mutex_lock(&p->lock);
 	assert(bytes <= p->allocated);
 	p->allocated -= bytes;
-	pages_put_resident(p, offset, bytes, epoch);
+	stamp(p, offset, bytes, epoch);
+	if (!pages_recent_push(p, offset, bytes))
+		pages_add_resident(p, offset, bytes);
+	p->resident_free += bytes;
 	budget_note_free(p->region->budget);
 	if (p->waiting)
 		pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
-	if (p->decay_ms == 0)
-		pages_trim(p, SIZE_MAX);
-	else
-		pages_sweep(p, epoch);
+	pages_sweep(p, epoch);
 }

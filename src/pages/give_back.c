@@ -156,6 +156,7 @@ static size_t collect(struct pages *p, size_t want, uint64_t epoch, size_t *curs
 {
 	size_t total = p->size / CHUNK_SIZE, got = 0;
 	b->count = 0;
+	pages_recent_flush(p);
 	for (unsigned looked = 0; looked < 256 && b->count < BATCH && got < want; looked++) {
 		*cursor = next_candidate(p, *cursor);
 		if (*cursor == total)
@@ -238,6 +239,7 @@ static size_t thin_one(struct pages *p, size_t *cursor)
 	size_t huge = huge_chunks(p), chunk = 0;
 	uint32_t keep = 0;
 	pthread_mutex_lock(&p->lock);
+	pages_recent_flush(p);
 	for (;; ++*cursor) {
 		*cursor = p->forking ? huge : next_candidate(p, *cursor);
 		if (*cursor >= huge)
@@ -269,7 +271,7 @@ size_t pages_trim(struct pages *p, size_t want)
 	size_t cursor = 0;
 	region_settle(p->region);
 	size_t freed = pages_give_back(p, want, PAGES_ANY_AGE, UINT32_MAX, &cursor);
-	if (p->granule != SMALL_GRANULE || want == SIZE_MAX)
+	if (p->granule != SMALL_GRANULE)
 		return freed;
 	cursor = 0;
 	while (freed < want) {
@@ -283,11 +285,23 @@ size_t pages_trim(struct pages *p, size_t want)
 
 /* ---- by age ---------------------------------------------------------------- */
 
+static bool is_swept(struct pages *p, uint64_t epoch)
+{
+	return epoch == atomic_load_explicit(&p->swept, memory_order_relaxed);
+}
+
+/* decay_ms:0: nothing stays. */
+static void give_back_all(struct pages *p)
+{
+	size_t cursor = 0;
+	pages_give_back(p, SIZE_MAX, PAGES_ANY_AGE, UINT32_MAX, &cursor);
+}
+
 void pages_sweep(struct pages *p, uint64_t epoch)
 {
-	if (likely(epoch == atomic_load_explicit(&p->swept, memory_order_relaxed)))
-		return;
-	if (pthread_mutex_trylock(&p->sweeping))
+	if (unlikely(p->decay_ms == 0))
+		give_back_all(p);
+	if (likely(is_swept(p, epoch)) || pthread_mutex_trylock(&p->sweeping))
 		return;
 	pages_give_back(p, SIZE_MAX, epoch, TICK_STEPS, &p->sweep_at);
 	if (p->sweep_at >= p->size / CHUNK_SIZE) {
@@ -299,5 +313,6 @@ void pages_sweep(struct pages *p, uint64_t epoch)
 
 void pages_tick(struct pages *p)
 {
-	pages_sweep(p, pages_epoch(p));
+	if (p->epoch_ms)
+		pages_sweep(p, pages_epoch(p));
 }

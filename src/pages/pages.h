@@ -6,9 +6,9 @@
  * of a page is whose it is, never whether it is committed: that is region's.
  * Nothing here calls malloc, and no lock is held across a populate or a discard.
  *
- * Every page below the frontiers is in one of four places: handed out; in
- * `resident`, free and committed; in `small` or `huge`, free and not committed; or
- * in the hands of an operation in flight.
+ * Every page below the frontiers is in one of four places: handed out; in `resident`
+ * or `recent`, free and committed; in `absent`, free and not committed; or in the
+ * hands of an operation in flight.
  */
 #ifndef SPARENA_PAGES_PAGES_H
 #define SPARENA_PAGES_PAGES_H
@@ -51,6 +51,14 @@ struct pages_zone {
 	size_t end;             /* and where it ends */
 };
 
+/* Runs of one length that were just freed: see recent.c. */
+#define PAGES_RECENT_LONGEST 16u /* pages */
+#define PAGES_RECENT_MOST 32u
+struct pages_recent {
+	unsigned count;
+	size_t offset[PAGES_RECENT_MOST];
+};
+
 struct pages {
 	struct region *region;
 	struct region *meta;
@@ -76,7 +84,10 @@ struct pages {
 	struct pages_zone zone[PAGES_KINDS];
 	uint16_t *stamps;        /* a granule: epoch of the last free inside it */
 	size_t allocated;        /* bytes handed out */
-	size_t resident_free;    /* bytes in the sets of resident pages */
+	size_t resident_free;    /* bytes free and committed: in the zones' sets, and in `recent` */
+	struct pages_recent recent[PAGES_RECENT_LONGEST]; /* by length */
+	size_t recent_bytes;
+	bool stepping_ahead;     /* a commit that goes beyond its need is in flight */
 	size_t refused_frees;    /* budget's counter of frees when a request was refused... */
 	size_t refused_bytes;    /* ...of this many bytes, with so much to be left free: */
 	size_t refused_keep;     /* no use to try for as much before the next free */
@@ -117,7 +128,10 @@ int pages_alloc_at(struct pages *p, size_t offset, size_t bytes);
 /* Takes a run, or any part of one, back, and ticks. */
 void pages_free(struct pages *p, size_t offset, size_t bytes);
 
-/* Gives back up to `want` bytes of free runs now, of any age. Returns how much it was. */
+/*
+ * Gives back up to `want` bytes of free runs now, of any age, if need be out of huge
+ * chunks that are in use. Returns how much it was.
+ */
 size_t pages_trim(struct pages *p, size_t want);
 
 /*
@@ -140,6 +154,10 @@ void pages_check(struct pages *p);
 size_t pages_give_back(struct pages *p, size_t want, uint64_t epoch, unsigned most_steps, size_t *cursor);
 uint64_t pages_epoch(const struct pages *p);
 void pages_put_resident(struct pages *p, size_t offset, size_t bytes, uint64_t epoch);
+void pages_add_resident(struct pages *p, size_t offset, size_t bytes);
+bool pages_recent_pop(struct pages *p, size_t bytes, size_t *offset);
+bool pages_recent_push(struct pages *p, size_t offset, size_t bytes);
+bool pages_recent_flush(struct pages *p);
 void pages_sweep(struct pages *p, uint64_t epoch);
 void pages_take_resident(struct pages *p, size_t offset, size_t bytes);
 bool pages_is_resident(struct pages *p, size_t offset, size_t bytes);

@@ -222,6 +222,7 @@ void pages_check(struct pages *p)
 {
 	pthread_mutex_lock(&p->lock);
 	expect(p->in_flight == 0);
+	pages_recent_flush(p);
 	size_t handed_out = 0, resident = 0;
 	for (int kind = 0; kind < PAGES_KINDS; kind++) {
 		check_sets(p, &p->zone[kind]);

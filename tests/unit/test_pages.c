@@ -155,11 +155,12 @@ static void freed_runs_join_and_serve_again(void **state)
 static void lowest_run_is_taken(void **state)
 {
 	(void)state;
-	size_t a = take(PAGE), b = take(PAGE), c = take(PAGE);
-	pages_free(&pages, c, PAGE);
-	pages_free(&pages, a, PAGE);
-	assert_int_equal(take(PAGE), a);
-	assert_int_equal(take(PAGE), c);
+	pages_free(&pages, take(100 * PAGE), 100 * PAGE);
+	size_t length = 20 * PAGE, a = take(length), b = take(length), c = take(length);
+	pages_free(&pages, c, length);
+	pages_free(&pages, a, length);
+	assert_int_equal(take(length), a);
+	assert_int_equal(take(length), c);
 	(void)b;
 }
 
@@ -220,9 +221,29 @@ static void used_part_keeps_its_huge_chunk(void **state)
 	(void)state;
 	size_t a = take(8 * MiB);
 	pages_free(&pages, a + PAGE, 8 * MiB - PAGE);
-	pages_trim(&pages, SIZE_MAX);
+	pages.decay_ms = 0; /* at once, but only whole chunks */
+	pages_free(&pages, take(PAGE), PAGE);
 	assert_int_equal(region_committed(&data), 2 * MiB);
 	assert_int_equal(resident(&data), 2 * MiB);
+	pages_trim(&pages, SIZE_MAX); /* every free granule */
+	assert_int_equal(region_committed(&data), 64 * KiB);
+	assert_int_equal(resident(&data), 64 * KiB);
+}
+
+/* A slab that goes and comes back is the same one; a longer run is made of several. */
+static void just_freed_runs_come_back_and_join(void **state)
+{
+	(void)state;
+	size_t offset[40];
+	for (int i = 0; i < 40; i++)
+		offset[i] = take(2 * PAGE);
+	size_t committed = region_committed(&data);
+	for (int i = 0; i < 40; i++) /* more than are kept apart */
+		pages_free(&pages, offset[i], 2 * PAGE);
+	assert_int_equal(take(2 * PAGE), offset[39]);
+	pages_free(&pages, offset[39], 2 * PAGE);
+	assert_int_equal(take(80 * PAGE), offset[0]);
+	assert_int_equal(region_committed(&data), committed);
 }
 
 /* ---- exhaustion ---------------------------------------------------------------------- */
@@ -475,6 +496,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(small_heap_grows_in_small_steps, make, drop),
 		cmocka_unit_test_setup_teardown(large_heap_grows_in_huge_chunks, make, drop),
 		cmocka_unit_test_setup_teardown(freed_runs_join_and_serve_again, make, drop),
+		cmocka_unit_test_setup_teardown(just_freed_runs_come_back_and_join, make_small, drop),
 		cmocka_unit_test_setup_teardown(lowest_run_is_taken, make, drop),
 		cmocka_unit_test_setup_teardown(alignment_is_of_the_address, make, drop),
 		cmocka_unit_test_setup_teardown(too_much_is_refused, make, drop),

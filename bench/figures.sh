@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=sh disable=SC2154
+# One function a figure.
+
+GiB=1073741824
+blocks='100 4096 65536 1048576'
+hot_sizes='16 32 100 1000'
+
+# Start-up drops out as the difference of two lengths. callgrind leaves malloc alone.
+count_instructions()
+{
+	as "$1" valgrind --tool=callgrind --callgrind-out-file=/dev/null "$programs/hot" "$2" "$3" \
+		2>"$work/callgrind" >/dev/null
+	awk '/Collected/ { print $NF }' "$work/callgrind"
+}
+
+figure_instructions()
+{
+	need_stock
+	if ! command -v valgrind >/dev/null; then
+		echo "skipped: apt-get install valgrind"
+		exit 77
+	fi
+	for size in $hot_sizes; do
+		progress "  instructions, $size B: "
+		for who in sparena $(present stock mimalloc tcmalloc); do
+			short=$(count_instructions "$who" "$size" 1000)
+			long=$(count_instructions "$who" "$size" 3000)
+			awk -v c="$size" -v w="$who" -v d=$((long - short)) 'BEGIN { print c, w, d / 200000 }' >>"$work/samples"
+			progress "$who "
+		done
+		progress "
+"
+	done
+	summary "Instructions of malloc and free, by size in bytes, in batches of 100 (callgrind; the loop included)" \
+		subject=sparena ref=stock target=1.02
+}
+
+figure_hot()
+{
+	need_stock
+	for size in $hot_sizes; do
+		batches=100000
+		[ "$size" -lt 1000 ] || batches=20000 # thread caches don't hold a batch of these
+		in_turns 21 "$(present sparena stock mimalloc tcmalloc glibc)" "$programs/hot" "$size" $batches
+	done
+	summary "Nanoseconds of malloc and free, by size in bytes, in batches of 100" \
+		subject=sparena ref=stock target=1.02
+}
+
+figure_touch()
+{
+	need_stock
+	need_memory 3
+	for block in $blocks; do
+		in_turns 9 "$(present sparena stock stock-thp glibc mimalloc tcmalloc)" "$programs/touch" first "$block" $GiB
+	done
+	summary "Milliseconds of malloc and first touch of 1 GiB, by size of the blocks; 65536 counts" \
+		subject=sparena ref=stock target=0.5 only=65536 wanted="100=0.55 4096=0.50 65536=0.42 1048576=0.42"
+}
+
+figure_faults()
+{
+	need_memory 3
+	for block in $blocks; do
+		in_turns 3 "$(present sparena stock)" "$programs/touch" faults "$block" $GiB
+	done
+	summary "Page faults while 1 GiB is touched after the mallocs have returned, by size of the blocks" \
+		subject=sparena target=0 unit=' faults'
+}
+
+# The same at two limits shows that the heap's size doesn't matter.
+figure_exhausted()
+{
+	need_memory 6
+	for fill in 65536 1048576; do
+		for limit in 4G 64M; do
+			SPARENA_CONF=limit:$limit${conf:+,$conf}
+			export SPARENA_CONF
+			in_turns 5 sparena "$programs/exhausted" "$fill"
+			awk -v limit="$limit" -v fill=$((fill / 1024))K '!($1 ~ /-/) || $1 ~ /%/ { print fill "/" $1, limit, $3 }' \
+				"$work/samples" >>"$work/by-limit"
+			: >"$work/samples"
+		done
+	done
+	mv "$work/by-limit" "$work/samples"
+	summary "Nanoseconds of a failing malloc, by limit, as FILLED-WITH/SIZE in bytes; 99.9% is the slowest of 1,000" \
+		subject=4G target=500 unit=' ns' only="$(exhausted_cases)"
+}
+conf=${SPARENA_CONF:-}
+
+exhausted_cases() { cut -d' ' -f1 "$work/samples" | grep -v % | sort -u | tr '\n' ' '; }
+
+figure_search()
+{
+	need_memory 7
+	progress "  1,000,000 extents are being made, then searched... "
+	"$programs/search" "${BENCH_ROUNDS:-15}" >"$work/samples"
+	progress "done
+"
+	summary "Nanoseconds of finding, taking and putting back a run in 1 TiB, by number of extents" \
+		subject=1000000 ref=1000 target=3
+}
+
+figure_commit()
+{
+	for length in 2097152 134217728; do
+		progress "  commit of $length bytes... "
+		"$programs/commit" "$length" "${BENCH_ROUNDS:-$((length > 9999999 ? 25 : 201))}" >>"$work/samples"
+		progress "done
+"
+	done
+	summary "Microseconds of a region's commit and of a bare madvise, by bytes and kind of pages" \
+		subject=region ref=bare target=1.05
+}
+
+figure_large()
+{
+	need_memory 6
+	for live in 1 4 16; do
+		in_turns 7 "$(present sparena stock stock-thp glibc mimalloc tcmalloc)" "$programs/large" $live 200
+	done
+	summary "Microseconds of a block of 1 to 64 MiB, allocated, touched and freed, by number of live ones (information)" \
+		subject=sparena best=1 target=0.6
+}
+
+figure_purge()
+{
+	need_stock
+	in_turns 3 "$(present sparena stock glibc mimalloc tcmalloc)" "$programs/purge" $((513 * 1048576))
+	summary "MiB resident with 513 MiB in use, after all was freed, after a purge (information)" \
+		subject=sparena ref=stock target=1.05 only=purged
+}
