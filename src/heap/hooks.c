@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Extents: from pages to jemalloc and back. */
 #include <assert.h>
-#include <errno.h>
 #include <string.h>
 
 #include "heap/heap.h"
@@ -60,7 +59,6 @@ static void *take_at(void *wanted, size_t size, bool *zeroed)
 
 void *heap_extent_alloc(void *wanted, size_t size, size_t align, bool *zero)
 {
-	int saved = errno;
 	bool zeroed = false;
 	void *addr = wanted ? take_at(wanted, size, &zeroed) : take(size, align, &zeroed);
 	if (addr && unlikely(!heap_describe(addr, size))) {
@@ -72,21 +70,16 @@ void *heap_extent_alloc(void *wanted, size_t size, size_t align, bool *zero)
 			memset(addr, 0, size);
 		*zero = *zero || zeroed;
 	}
-	/* Also when refused: a block that can't grow in place may move. malloc() and its kin
-	 * set ENOMEM themselves. */
-	errno = saved;
 	return addr;
 }
 
 void heap_extent_free(void *addr, size_t size)
 {
-	int saved = errno;
 	struct place at;
 	bool ours = place_of(addr, &at);
 	assert(ours);
 	if (likely(ours))
 		pages_free(at.pages, at.offset, size);
-	errno = saved;
 }
 
 bool heap_extents_join(const void *a, const void *b)
@@ -97,8 +90,6 @@ bool heap_extents_join(const void *a, const void *b)
 
 void heap_tick(void)
 {
-	int saved = errno;
 	pages_tick(&heap_process.pages);
 	pages_tick(&heap_process.meta_pages);
-	errno = saved;
 }

@@ -17,7 +17,7 @@
 
 static int commit(size_t offset, size_t length)
 {
-	return region_commit_keep(&heap_process.meta, offset, length, 0);
+	return region_commit(&heap_process.meta, offset, length);
 }
 
 /* A whole step if there is room for it, otherwise just what is needed, for which
@@ -39,11 +39,8 @@ static int commit_ahead(size_t offset, size_t end)
 
 bool heap_metadata_need(void *addr, size_t bytes)
 {
-	int saved = errno;
 	size_t offset = (size_t)((char *)addr - heap_process.meta.base);
-	bool done = !bytes || commit_ahead(offset, offset + bytes) == 0;
-	errno = saved;
-	return done;
+	return !bytes || commit_ahead(offset, offset + bytes) == 0;
 }
 
 /* ---- base blocks: whole chunks of meta, found by a walk since they are few ---- */

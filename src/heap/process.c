@@ -82,7 +82,6 @@ static int reserve_data(struct heap *h, size_t size, bool huge)
 		.closed = true,
 		.piece = CHUNK_SIZE,
 		.budget = &h->budget,
-		.keep = h->reserve,
 		.name = name_data,
 	});
 }

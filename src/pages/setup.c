@@ -25,7 +25,7 @@ static int need_index(void *context, void *addr, size_t bytes)
 	struct pages *p = context;
 	size_t offset = (size_t)((char *)addr - p->meta->base);
 	size_t from = size_down(offset, p->meta->granule);
-	return region_commit_keep(p->meta, from, size_up(offset + bytes, p->meta->granule) - from, 0);
+	return region_commit(p->meta, from, size_up(offset + bytes, p->meta->granule) - from);
 }
 
 /* The index of the bytes [from, end) of a zone. */

@@ -139,5 +139,5 @@ int region_commit_keep(struct region *r, size_t offset, size_t length, size_t ke
 
 int region_commit(struct region *r, size_t offset, size_t length)
 {
-	return region_commit_keep(r, offset, length, r->keep);
+	return region_commit_keep(r, offset, length, 0);
 }

@@ -82,7 +82,6 @@ struct region_config {
 	bool closed;      /* inaccessible until committed */
 	size_t piece;     /* closed: opened in pieces of this many bytes; multiple of CHUNK_SIZE */
 	struct budget *budget;
-	size_t keep;      /* bytes that commits leave free below the limit */
 	const char *name; /* for /proc/PID/maps; lives as long as the region */
 };
 
@@ -103,7 +102,6 @@ struct region {
 	size_t huge_from; /* offset of the huge zone; size: none */
 	size_t piece;     /* 0: open from end to end */
 	struct budget *budget;
-	size_t keep;
 
 	pthread_mutex_t lock;    /* guards everything below */
 	pthread_cond_t quiet;    /* some busy granules became idle */
@@ -142,7 +140,7 @@ void region_destroy(struct region *r);
  */
 int region_commit(struct region *r, size_t offset, size_t length);
 
-/* As region_commit(), but leaves `keep` bytes free below the limit instead of r->keep. */
+/* As region_commit(), but refuses with -ENOMEM unless `keep` bytes stay free below the limit. */
 int region_commit_keep(struct region *r, size_t offset, size_t length, size_t keep);
 
 /* Gives the range back and uncharges what of it was committed. Errors as above. */

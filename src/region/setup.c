@@ -87,7 +87,6 @@ int region_init(struct region *r, const struct region_config *c)
 	r->backing.ops = c->backing;
 	r->granule = c->granule;
 	r->budget = c->budget;
-	r->keep = c->keep;
 	r->piece = c->closed ? c->piece : 0;
 
 	int err = reserve_halving(r, c);

@@ -278,6 +278,70 @@ static void metadata_has_a_reserve(void **state)
 	empty(&list);
 }
 
+/* Metadata is committed as it is used: no whole blocks, no whole leaves. */
+static void metadata_is_small(void **state)
+{
+	(void)state; /* the first test: after a few blocks */
+	sparena_je_free(sparena_je_malloc(100));
+	assert_in_range(region_committed(&h->meta), 64 * KiB, 900 * KiB);
+}
+
+/* What thread caches took and gave back is there for data, too. */
+static void memory_of_ended_threads_serves_data(void **state)
+{
+	(void)state;
+	pthread_t threads[100];
+	void *list = NULL;
+	for (int i = 0; i < 100; i++)
+		pthread_create(&threads[i], NULL, first_malloc, NULL);
+	for (int i = 0; i < 100; i++)
+		pthread_join(threads[i], NULL);
+	assert_true(h->meta_pages.resident_free > 100 * KiB);
+	fill(MiB, &list);
+	fill(64 * KiB, &list);
+	assert_in_range(h->meta_pages.resident_free, 0, 64 * KiB);
+	empty(&list);
+}
+
+static void *allocate_and_free(void *stop)
+{
+	while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED)) {
+		void *blocks[30];
+		for (int i = 0; i < 30; i++)
+			blocks[i] = sparena_je_malloc((size_t)(i + 1) * 40 * KiB);
+		for (int i = 0; i < 30; i++)
+			sparena_je_free(blocks[i]);
+		pages_trim(&h->pages, 8 * MiB);
+	}
+	return NULL;
+}
+
+/* A child finds no lock held and no operation half done, whatever other threads do. */
+static void fork_under_load(void **state)
+{
+	(void)state;
+	bool stop = false;
+	pthread_t threads[3];
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, allocate_and_free, &stop);
+	for (int i = 0; i < 100; i++) {
+		int status = -1;
+		pid_t child = fork();
+		if (child == 0) {
+			alarm(20);
+			pages_check(&h->pages);
+			region_check(&h->data);
+			sparena_je_free(sparena_je_malloc(3 * MiB));
+			_exit(0);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+}
+
 static void fork_in_the_middle(void **state)
 {
 	(void)state;
@@ -403,6 +467,7 @@ int main(void)
 	setenv("SPARENA_JE_MALLOC_CONF", "tcache_max:4096,confirm_conf:true", 1);
 	setenv("MALLOC_CONF", "tcache_max:4096", 1);
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(metadata_is_small, after),
 		cmocka_unit_test_teardown(failed_mallocs_leak_no_address_space, after),
 		cmocka_unit_test_teardown(power_of_two_takes_no_more, after),
 		cmocka_unit_test_teardown(large_blocks_come_back_to_pages, after),
@@ -415,6 +480,8 @@ int main(void)
 		cmocka_unit_test_teardown(thread_starts_at_exhaustion, after),
 		cmocka_unit_test_teardown(thread_that_only_frees_leaks_nothing, after),
 		cmocka_unit_test_teardown(metadata_has_a_reserve, after),
+		cmocka_unit_test_teardown(memory_of_ended_threads_serves_data, after),
+		cmocka_unit_test_teardown(fork_under_load, after),
 		cmocka_unit_test_teardown(fork_in_the_middle, after),
 		cmocka_unit_test_teardown(foreign_addresses_are_not_freed, after),
 		cmocka_unit_test_teardown(random_operations, after),

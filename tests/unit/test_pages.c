@@ -140,6 +140,26 @@ static void large_heap_grows_in_huge_chunks(void **state)
 	assert_int_equal(region_committed(&data) - before, 2 * MiB);
 }
 
+/* Threads that start together would each commit as much again. */
+static void one_goes_ahead_at_a_time(void **state)
+{
+	(void)state;
+	take(8 * MiB); /* an eighth of it is a step */
+	while (pages.resident_free)
+		take(PAGE);
+	size_t before = region_committed(&data);
+	pages.stepping_ahead = true;
+	take(PAGE);
+	assert_int_equal(region_committed(&data) - before, 64 * KiB);
+	pages.stepping_ahead = false;
+	while (pages.resident_free)
+		take(PAGE);
+	before = region_committed(&data);
+	take(PAGE);
+	assert_true(region_committed(&data) - before > 512 * KiB);
+	assert_false(pages.stepping_ahead);
+}
+
 static void freed_runs_join_and_serve_again(void **state)
 {
 	(void)state;
@@ -262,6 +282,20 @@ static void free_memory_of_one_size_serves_another(void **state)
 	for (size_t got = 0; got < n / 2 * MiB * 8 / 10; got += 3 * MiB)
 		take(3 * MiB);
 	assert_true(budget_charged(&budget) <= 32 * MiB);
+}
+
+/* A chunk that was run in small granules becomes huge again when it is empty. */
+static void thinned_chunk_is_mended(void **state)
+{
+	(void)state;
+	size_t a = take(8 * MiB);
+	pages_free(&pages, a + PAGE, 8 * MiB - PAGE);
+	pages_trim(&pages, SIZE_MAX);
+	assert_int_equal(region_unit(&data, a), SMALL_GRANULE);
+	pages_free(&pages, a, PAGE);
+	pages_trim(&pages, SIZE_MAX);
+	assert_int_equal(region_unit(&data, a), CHUNK_SIZE);
+	assert_int_equal(take(8 * MiB), a);
 }
 
 static void refusal_is_remembered_until_a_free(void **state)
@@ -495,6 +529,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(small_heap_grows_in_small_steps, make, drop),
 		cmocka_unit_test_setup_teardown(large_heap_grows_in_huge_chunks, make, drop),
+		cmocka_unit_test_setup_teardown(one_goes_ahead_at_a_time, make_small, drop),
 		cmocka_unit_test_setup_teardown(freed_runs_join_and_serve_again, make, drop),
 		cmocka_unit_test_setup_teardown(just_freed_runs_come_back_and_join, make_small, drop),
 		cmocka_unit_test_setup_teardown(lowest_run_is_taken, make, drop),
@@ -505,6 +540,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(used_part_keeps_its_huge_chunk, make, drop),
 		cmocka_unit_test_setup_teardown(free_memory_of_one_size_serves_another, make, drop),
 		cmocka_unit_test_setup_teardown(free_memory_of_one_size_serves_another, make_small, drop),
+		cmocka_unit_test_setup_teardown(thinned_chunk_is_mended, make, drop),
 		cmocka_unit_test_setup_teardown(refusal_is_remembered_until_a_free, make, drop),
 		cmocka_unit_test_setup_teardown(raised_limit_is_noticed, make, drop),
 		cmocka_unit_test_setup_teardown(lasting_failure_ends_when_it_goes_away, make, drop),
