@@ -127,14 +127,7 @@ int region_commit_keep(struct region *r, size_t offset, size_t length, size_t ke
 	struct span s;
 	if (!span_make(r, offset, length, &s))
 		return -EINVAL;
-	pthread_mutex_lock(&r->lock);
-	int err = span_claim(r, &s);
-	if (!err) {
-		err = commit_span(r, &s, keep);
-		span_let_go(r, &s);
-	}
-	pthread_mutex_unlock(&r->lock);
-	return err;
+	return span_run(r, &s, commit_span, keep);
 }
 
 int region_commit(struct region *r, size_t offset, size_t length)

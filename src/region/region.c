@@ -8,8 +8,9 @@ static size_t chunk_of(size_t offset) { return offset / CHUNK_SIZE; }
 
 /* ---- decommit -------------------------------------------------------------- */
 
-static int decommit_span(struct region *r, const struct span *s)
+static int decommit_span(struct region *r, const struct span *s, size_t unused)
 {
+	(void)unused;
 	size_t count = s->end - s->first;
 	size_t bytes = bitmap_count(r->committed_map, s->first, count) * r->granule;
 	if (!bytes)
@@ -31,18 +32,12 @@ int region_decommit(struct region *r, size_t offset, size_t length)
 	struct span s;
 	if (!span_make(r, offset, length, &s))
 		return -EINVAL;
-	pthread_mutex_lock(&r->lock);
-	int err = span_claim(r, &s);
-	if (!err) {
-		err = decommit_span(r, &s);
-		span_let_go(r, &s);
-	}
-	pthread_mutex_unlock(&r->lock);
-	return err;
+	return span_run(r, &s, decommit_span, 0);
 }
 
-static int thin_span(struct region *r, const struct span *s, uint32_t keep)
+static int thin_span(struct region *r, const struct span *s, size_t argument)
 {
+	uint32_t keep = (uint32_t)argument;
 	size_t count = s->end - s->first;
 	if (span_unit(r, s->offset) != CHUNK_SIZE || !bitmap_all(r->committed_map, s->first, count))
 		return -EINVAL;
@@ -70,13 +65,17 @@ int region_thin(struct region *r, size_t chunk, uint32_t keep)
 	if (r->granule != SMALL_GRANULE || chunk < r->huge_from || chunk % CHUNK_SIZE ||
 	    !span_make(r, chunk, CHUNK_SIZE, &s))
 		return -EINVAL;
-	pthread_mutex_lock(&r->lock);
-	int err = span_claim(r, &s);
-	if (!err) {
-		err = thin_span(r, &s, keep);
-		span_let_go(r, &s);
-	}
-	pthread_mutex_unlock(&r->lock);
+	return span_run(r, &s, thin_span, keep);
+}
+
+static int mend_span(struct region *r, const struct span *s, size_t unused)
+{
+	(void)unused;
+	if (!bitmap_none(r->committed_map, s->first, s->end - s->first))
+		return -EBUSY;
+	int err = r->backing.ops->prefer_huge(&r->backing, s->offset, s->length, true);
+	if (!err)
+		bitmap_clear(r->thinned_map, chunk_of(s->offset), 1);
 	return err;
 }
 
@@ -85,19 +84,7 @@ int region_mend(struct region *r, size_t chunk)
 	struct span s;
 	if (chunk < r->huge_from || chunk % CHUNK_SIZE || !span_make(r, chunk, CHUNK_SIZE, &s))
 		return -EINVAL;
-	pthread_mutex_lock(&r->lock);
-	int err = span_claim(r, &s);
-	if (!err) {
-		if (!bitmap_none(r->committed_map, s.first, s.end - s.first))
-			err = -EBUSY;
-		if (!err)
-			err = r->backing.ops->prefer_huge(&r->backing, chunk, CHUNK_SIZE, true);
-		if (!err)
-			bitmap_clear(r->thinned_map, chunk_of(chunk), 1);
-		span_let_go(r, &s);
-	}
-	pthread_mutex_unlock(&r->lock);
-	return err;
+	return span_run(r, &s, mend_span, 0);
 }
 
 /* ---- questions ------------------------------------------------------------- */

@@ -34,18 +34,18 @@ static bool span_fits(const struct region *r, const struct span *s)
 	return s->offset % span_unit(r, s->offset) == 0 && end % span_unit(r, end - 1) == 0;
 }
 
-bool span_is_busy(const struct region *r, const struct span *s)
+static bool span_is_busy(const struct region *r, const struct span *s)
 {
 	return !bitmap_none(r->busy_map, s->first, s->end - s->first);
 }
 
-void span_take(struct region *r, const struct span *s)
+static void span_take(struct region *r, const struct span *s)
 {
 	bitmap_set(r->busy_map, s->first, s->end - s->first);
 	r->in_flight++;
 }
 
-int span_claim(struct region *r, const struct span *s)
+static int span_claim(struct region *r, const struct span *s)
 {
 	if (unlikely(r->lingering))
 		span_discard_lingering(r);
@@ -60,7 +60,7 @@ int span_claim(struct region *r, const struct span *s)
 	return 0;
 }
 
-void span_let_go(struct region *r, const struct span *s)
+static void span_let_go(struct region *r, const struct span *s)
 {
 	bitmap_clear(r->busy_map, s->first, s->end - s->first);
 	r->in_flight--;
@@ -95,4 +95,17 @@ void span_discard_lingering(struct region *r)
 		if (err)
 			return;
 	}
+}
+
+int span_run(struct region *r, const struct span *s,
+             int (*work)(struct region *r, const struct span *s, size_t argument), size_t argument)
+{
+	pthread_mutex_lock(&r->lock);
+	int err = span_claim(r, s);
+	if (!err) {
+		err = work(r, s, argument);
+		span_let_go(r, s);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return err;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Between the files of this room: granules as an operation owns them. All of these
- * are called with the region's lock held.
+ * Between the files of this room: granules as an operation owns them. Except for
+ * span_run(), all of these are called with the region's lock held.
  */
 #ifndef SPARENA_REGION_SPAN_H
 #define SPARENA_REGION_SPAN_H
@@ -20,16 +20,12 @@ struct span {
 bool span_make(const struct region *r, size_t offset, size_t length, struct span *s);
 
 /*
- * Makes the span the caller's own: waits, with the lock let go, while others work on
- * its granules. Returns 0, or -EINVAL when an end lies inside a huge chunk.
+ * Takes the lock, makes the span its own (waiting, with the lock let go, while others
+ * work on its granules), does `work` with the lock held, and lets go. Returns what
+ * `work` does, or -EINVAL when an end of the span lies inside a huge chunk.
  */
-int span_claim(struct region *r, const struct span *s);
-
-/* For spans that are known to be idle. */
-bool span_is_busy(const struct region *r, const struct span *s);
-void span_take(struct region *r, const struct span *s);
-
-void span_let_go(struct region *r, const struct span *s);
+int span_run(struct region *r, const struct span *s,
+             int (*work)(struct region *r, const struct span *s, size_t argument), size_t argument);
 
 /* Unit in which the place at `offset` is committed now. */
 size_t span_unit(const struct region *r, size_t offset);
