@@ -78,6 +78,21 @@ static int each_part(struct backing *b, size_t chunk, unsigned parts, int (*fn)(
 	return 0;
 }
 
+static int touch_part(void *addr, size_t size)
+{
+	os_touch(addr, size, os_page_size());
+	return 0;
+}
+
+/* As each_part(), where there is no way back: what fails is tried again. */
+static int insist(struct backing *b, size_t chunk, unsigned parts, int (*fn)(void *, size_t))
+{
+	int err = -EAGAIN;
+	for (int tries = 0; err && tries < 3; tries++)
+		err = each_part(b, chunk, parts, fn);
+	return err;
+}
+
 /*
  * Discarding a part of a huge page frees nothing until the kernel splits it, which
  * MADV_COLD on the rest makes it do at once. The split puts the shared zero page in
@@ -96,9 +111,8 @@ static int anon_thin(struct backing *b, size_t chunk, unsigned keep)
 		(void)anon_prefer_huge(b, chunk, BACKING_HUGE_SIZE, true);
 		return err;
 	}
-	(void)each_part(b, chunk, keep, os_advise_cold);
-	if (b->can_populate)
-		(void)each_part(b, chunk, keep, os_populate);
+	(void)insist(b, chunk, keep, os_advise_cold);
+	(void)insist(b, chunk, keep, b->can_populate ? os_populate : touch_part);
 	return 0;
 }
 

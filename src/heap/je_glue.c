@@ -15,7 +15,7 @@ const char *sparena_je_malloc_conf_2_conf_harder =
 	"abort_conf:false,abort:false,confirm_conf:false,retain:false,oversize_threshold:0,"
 	"dirty_decay_ms:-1,muzzy_decay_ms:0,thp:default,metadata_thp:disabled,hpa:false,"
 	"background_thread:false,percpu_arena:disabled,zero_realloc:free,tcache:true,"
-	"stats_print:false,junk:false,zero:false";
+	"stats_print:false,junk:false,zero:false,trust_madvise:true";
 
 /* What the build puts in the place of secure_getenv(3) and readlink(2), by which the
  * host's MALLOC_CONF and /etc/malloc.conf would reach it. */

@@ -12,6 +12,10 @@
 /* Metadata is committed this much ahead of need. */
 #define STEP (64 * KiB)
 
+/* jemalloc's start-up takes less than this from its first base block. It cannot live
+ * with a refusal half-way, so it has all of it from the beginning, or does not start. */
+#define START_BYTES (256 * KiB)
+
 /* The map of extents takes 8 bytes a page: one step of it describes so much. */
 #define DESCRIBED_BY_STEP (STEP / 8 * 4096)
 
@@ -72,7 +76,7 @@ void *heap_block_alloc(size_t size)
 		return NULL;
 
 	char *block = h->meta.base + h->blocks_at + first * CHUNK_SIZE;
-	if (heap_metadata_need(block, 1))
+	if (heap_metadata_need(block, first == 0 ? START_BYTES : 1))
 		return block;
 	heap_block_free(block, size);
 	return NULL;

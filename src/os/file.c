@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* As in memory.c: what never stops saying EINTR is an error in the end and not a hang. */
-#define RETRIES 10000
+#define RETRIES 1000
 
 /* open(2) without EINTR; the descriptor, or -errno with errno untouched. */
 static int open_file(const char *path, int flags)

@@ -23,7 +23,7 @@
 
 /* So that a kernel (or a fault injector) which never stops saying EINTR is an
  * error in the end and not a hang. */
-#define RETRIES 10000
+#define RETRIES 1000
 
 size_t os_page_size(void)
 {

@@ -29,7 +29,7 @@ struct scan_arg {
 #define ENTRY_PRESENT (UINT64_C(1) << 63)
 #define ENTRY_SWAPPED (UINT64_C(1) << 62)
 
-#define RETRIES 10000
+#define RETRIES 1000
 
 /* What was found in the range so far. */
 struct found {

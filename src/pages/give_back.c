@@ -188,10 +188,13 @@ size_t pages_give_back(struct pages *p, size_t want, uint64_t epoch, unsigned mo
 			pthread_cond_wait(&p->changed, &p->lock);
 			p->waiting--;
 		}
-		collect(p, want - freed, epoch, cursor, &b);
+		size_t taken = collect(p, want - freed, epoch, cursor, &b), gone = 0;
 		pthread_mutex_unlock(&p->lock);
 		if (b.count)
-			freed += discard(p, &b);
+			gone = discard(p, &b);
+		freed += gone;
+		if (gone < taken)
+			break; /* the kernel would not: another time */
 		steps += b.count + 1;
 	}
 	return freed;
