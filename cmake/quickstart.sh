@@ -6,7 +6,7 @@ set -eu
 usage="usage: sh cmake/quickstart.sh build|demo|test
   build  the release build, in build/release/
   demo   builds, then shows what sparena does
-  test   builds and tests release, dev and asan"
+  test   builds and tests release, dev, asan and tsan"
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
@@ -86,7 +86,7 @@ run_tests() {
 }
 
 test_all() {
-	for preset in release dev asan; do
+	for preset in release dev asan tsan; do
 		if step "build $preset" build "$preset"; then
 			step "test $preset" run_tests "$preset" || :
 		fi

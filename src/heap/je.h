@@ -39,7 +39,7 @@ void je_flush_thread_cache(void);
 
 /*
  * Sets the process heap up from SPARENA_CONF. Called by jemalloc's start-up, under
- * its lock. Returns 0 or -errno, after a line on stderr. With strict:true and a bad
+ * its lock; again when that failed. Returns 0 or -errno, after a line on stderr. With strict:true and a bad
  * option the process ends with exit code 78 (EX_CONFIG).
  */
 int heap_start(void);

@@ -96,11 +96,11 @@ bool ehooks_default_purge_forced_impl(void *addr, size_t offset, size_t length)
 
 /* ---- start-up and arenas ---------------------------------------------------- */
 
-bool sparena_real_base_boot(tsdn_t *tsdn);
+bool sparena_real_pages_boot(void);
 
-bool base_boot(tsdn_t *tsdn)
+bool pages_boot(void)
 {
-	return heap_start() != 0 || sparena_real_base_boot(tsdn);
+	return heap_start() != 0 || sparena_real_pages_boot();
 }
 
 /* What a new arena takes at once. */

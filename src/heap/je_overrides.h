@@ -7,8 +7,9 @@
  * jemalloc is pinned, and the build fails where a name is missing.
  */
 
-/* The first thing that jemalloc sets up: our regions come before it. */
-#pragma weak sparena_je_base_boot
+/* The first thing of jemalloc's start-up that asks the system for something: our regions
+ * come before it. */
+#pragma weak sparena_je_pages_boot
 
 /* The default extent hooks are ours: every arena, also the first, has them from its
  * birth, and a call of them costs nothing, while custom hooks are wrapped in a guard

@@ -222,6 +222,8 @@ static void give_up(struct heap *h)
 int heap_start(void)
 {
 	struct heap *h = &heap_process;
+	if (heap_spans[0].size)
+		return 0; /* jemalloc's own part of the start-up is tried again */
 	read_options(&h->conf);
 	budget_init(&h->budget, h->conf.limit);
 	h->reserve = reserve_for(h->conf.limit);

@@ -1,0 +1,246 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# The sparena command: exit codes, messages, help. Usage: test_cli.sh BUILD_DIR
+set -u
+
+build=$(cd "${1:?usage: test_cli.sh BUILD_DIR}" && pwd) || exit 1
+sparena=$build/sparena
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+unset SPARENA_CONF LD_PRELOAD
+failures=0
+LC_ALL=C
+export LC_ALL
+
+fail()
+{
+	failures=$((failures + 1))
+	echo "FAIL: $*"
+	sed 's/^/    out: /' "$scratch/out"
+	sed 's/^/    err: /' "$scratch/err"
+}
+
+# expect CODE ARG...: sparena ARG... exits with CODE.
+expect()
+{
+	wanted=$1
+	shift
+	what="sparena $*"
+	"$sparena" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
+	code=$?
+	[ "$code" -eq "$wanted" ] || fail "$what: exit code $code, not $wanted"
+}
+
+# out TEXT, err TEXT: what the last command wrote contains TEXT.
+out()
+{
+	grep -qF -e "$1" "$scratch/out" || fail "$what: no \"$1\" in its output"
+}
+
+err()
+{
+	grep -qF -e "$1" "$scratch/err" || fail "$what: no \"$1\" in its messages"
+}
+
+silent()
+{
+	[ ! -s "$scratch/err" ] || fail "$what: messages where none belong"
+}
+
+# ---- the command itself
+
+expect 0 --version
+out "sparena 0.1.0"
+expect 0 --help
+out "Usage: sparena VERB"
+out "run"
+out "check"
+silent
+expect 2
+err "no verb given"
+err "Try 'sparena --help'"
+expect 2 runn
+err "unknown verb 'runn': did you mean 'run'?"
+expect 2 chekc
+err "did you mean 'check'?"
+expect 2 frobnicate
+err "unknown verb 'frobnicate'"
+expect 2 --frobnicate
+err "Try 'sparena --help'"
+
+# ---- help names every option
+
+for verb in run check; do
+	expect 0 $verb --help
+	out "Usage: sparena $verb"
+	silent
+	for key in backing thp reserve limit decay_ms commit_ahead stats_print stats_file strict log; do
+		grep -q "^  $key:" "$scratch/out" || fail "sparena $verb --help: no $key"
+	done
+	expect 2 $verb --frobnicate
+	err "Try 'sparena $verb --help'"
+done
+
+if [ -w /dev/full ]; then
+	"$sparena" --help >/dev/full 2>"$scratch/err"
+	[ $? -eq 1 ] || fail "a full disk under --help goes unnoticed"
+fi
+
+# ---- run: usage
+
+expect 2 run
+err "no program given"
+expect 2 run --limit
+err "Try 'sparena run --help'"
+expect 2 run --limit 12Q -- true
+err 'limit:"12Q" is not a size: use bytes or a number with K, M, G, T (64M), a percentage (50%) or none'
+expect 2 run --limit 64K -- true
+err "limit:64K is below the 4M that start-up needs"
+expect 2 run -l 18446744073709551616 -- true
+err "is too large"
+expect 2 run -l 16E true
+err "is too large"
+expect 2 run -l 99999999999999999999999999% true
+err "is not a percentage"
+expect 2 run -l -1 true
+err "is not a size"
+expect 2 run -l 1G,log:true true
+err "contains a comma"
+expect 2 run -o lmit:1G true
+err 'unknown option "lmit": did you mean "limit"?'
+expect 2 run -o closed:true true
+err 'option "closed" is for regions'
+expect 2 run --backing disk true
+err 'backing:"disk" is not known: use anon'
+expect 2 run -o reserve:1G,limit:2G true
+err "reserve:1G is smaller than limit:2G"
+expect 2 run --stats= true
+err "--stats= needs a file name"
+SPARENA_CONF=thp:bad
+export SPARENA_CONF
+expect 2 run true
+err 'thp:"bad" is not known'
+unset SPARENA_CONF
+
+# ---- check
+
+for conf in "" limit:64M limit:50% log:true; do
+	"$sparena" check -o "$conf" >"$scratch/out" 2>"$scratch/err"
+	code=$?
+	what="sparena check -o '$conf'"
+	problems=$(grep -c '^[^ ]* *problem ' "$scratch/out")
+	case $code in
+	0) [ "$problems" -eq 0 ] || fail "$what: exit code 0 in spite of a problem" ;;
+	1) [ "$problems" -gt 0 ] || fail "$what: exit code 1 without a problem" ;;
+	*) fail "$what: exit code $code" ;;
+	esac
+	for line in kernel populate thp mthp overcommit memory swap RLIMIT_AS RLIMIT_DATA RLIMIT_MEMLOCK \
+		max_map_count reservation; do
+		grep -q "^$line  *\(ok\|note\|problem\) " "$scratch/out" || fail "$what: no $line"
+	done
+done
+expect 1 check -o lmit:3
+out 'unknown option "lmit"'
+expect 1 check -o limit:64K
+out "below the 4M"
+"$sparena" check -o limit:1P >"$scratch/out" 2>"$scratch/err"
+what="sparena check -o limit:1P"
+out "is more than the machine's memory"
+expect 2 check extra
+err "unexpected argument 'extra'"
+
+"$sparena" check --json -o 'l"mit:3' >"$scratch/out" 2>"$scratch/err"
+what="sparena check --json"
+out '"name": "kernel", "state": "ok"'
+out 'unknown option \"l\"mit\"'
+if command -v python3 >/dev/null; then
+	python3 -c 'import json, sys
+findings = json.load(sys.stdin)
+assert findings[-1]["state"] == "problem" and findings[-1]["name"] == "options", findings
+assert all(set(f) == {"name", "state", "value", "meaning", "fix"} for f in findings)' \
+		<"$scratch/out" 2>"$scratch/err" || fail "$what: not the JSON that it should be"
+fi
+
+(ulimit -v 2000000 && "$sparena" check >"$scratch/out" 2>"$scratch/err")
+what="sparena check under ulimit -v"
+out "RLIMIT_AS      note"
+out "reservation    note     1 GiB"
+out "ulimit -v unlimited"
+
+# ---- run: programs. Without the library there is nothing to run them with.
+
+if [ ! -e "$build/libsparena_malloc.so" ]; then
+	expect 1 run true
+	err "cannot find libsparena_malloc.so"
+	echo "no libsparena_malloc.so: programs are not run"
+	[ "$failures" -eq 0 ] && exit 77
+	exit 1
+fi
+
+expect 0 run true
+silent
+expect 0 run -- true
+expect 1 run false
+expect 7 run --limit 64M -- sh -c 'exit 7'
+expect 127 run /nonexistent/program
+err "sparena: cannot run '/nonexistent/program': No such file or directory"
+expect 127 run sparena-no-such-program
+err "cannot run 'sparena-no-such-program': No such file or directory"
+expect 126 run /
+err "cannot run '/': Permission denied"
+: >"$scratch/plain"
+expect 126 run "$scratch/plain"
+err "Permission denied"
+
+# Options of the program are the program's.
+expect 0 run echo --help -l 12Q
+out "--help -l 12Q"
+expect 0 run -- echo -o
+out "-o"
+
+# The environment: what was there comes first, so that what is given counts.
+SPARENA_CONF=limit:1G,log:false LD_PRELOAD=
+export SPARENA_CONF LD_PRELOAD
+expect 0 run -l 64M -b anon -o thp:never,decay_ms:0 sh -c 'echo "$SPARENA_CONF"; echo "$LD_PRELOAD"'
+out "limit:1G,log:false,limit:64M,backing:anon,thp:never,decay_ms:0"
+grep -qx ".*/libsparena_malloc.so[^:]*" "$scratch/out" || fail "$what: LD_PRELOAD is wrong"
+unset SPARENA_CONF
+LD_PRELOAD=$build/libsparena_malloc.so
+expect 0 run sh -c 'echo "$LD_PRELOAD"'
+grep -q ":$build/libsparena_malloc.so\$" "$scratch/out" || fail "$what: what LD_PRELOAD named is lost"
+unset LD_PRELOAD
+expect 0 run sh -c 'grep -q libsparena_malloc /proc/self/maps && echo "loaded $SPARENA_CONF"'
+out "loaded "
+
+# Statistics.
+expect 0 run --stats true
+err "committed_peak"
+(cd "$scratch" && "$sparena" run --stats=stats-%p sh -c 'cd / && exec true') || fail "run --stats=FILE"
+what="sparena run --stats=FILE"
+cat "$scratch"/stats-[0-9]* >"$scratch/out" 2>"$scratch/err"
+out '"committed_peak": '
+out '"backing": "anon"'
+
+# What preloading does not reach.
+if cc=$(command -v cc || command -v gcc); then
+	echo 'int main(void) { return 3; }' >"$scratch/static.c"
+	if "$cc" -static -o "$scratch/static" "$scratch/static.c" 2>/dev/null; then
+		expect 3 run "$scratch/static"
+		err "is statically linked: LD_PRELOAD does not reach it"
+	fi
+fi
+if [ "$(id -u)" -eq 0 ] && cp "$(command -v id)" "$scratch/setuid" && chown 65534 "$scratch/setuid" &&
+	chmod u+s "$scratch/setuid"; then
+	expect 0 run "$scratch/setuid"
+	err "is set-user-ID"
+fi
+
+# A command without its library says where it looked.
+mkdir "$scratch/bin" && cp "$sparena" "$scratch/bin/" && sparena=$scratch/bin/sparena
+expect 1 run true
+err "cannot find libsparena_malloc.so"
+mkdir "$scratch/lib" && cp "$build/libsparena_malloc.so" "$scratch/lib/"
+expect 0 run true
+
+[ "$failures" -eq 0 ] || echo "$failures failed"
+[ "$failures" -eq 0 ]
