@@ -10,6 +10,8 @@ set -u
 
 victim=${1:?usage: test_inject.sh FAULT_VICTIM}
 SPARENA_CONF=limit:48M,log:true,strict:true,stats_print:true,stats_file:$scratch/stats
+startup=45 # so many calls are tried one by one, as start-up has no second chance...
+stride=${SPARENA_FAULT_STRIDE:-6} # ...and of the later ones each so many-th
 seconds=20 # a run takes 0.05 s, or some seconds where a call is tried again 1,000 times
 
 # traced OPTION...: the victim under strace, in $mode; its exit code is the result.
@@ -55,13 +57,13 @@ try()
 each()
 {
 	syscall=$1
-	step=$(($2 * ${SPARENA_FAULT_STRIDE:-6}))
+	step=$2
 	shift 2
 	before=$(calls_before_start "$syscall")
 	for errno in "$@"; do
 		n=$((before + 1))
 		while try "$syscall" "$errno" "$n"; do
-			n=$((n + step))
+			[ $((n - before)) -le "$startup" ] && n=$((n + step)) || n=$((n + step * stride))
 		done
 	done
 }
