@@ -61,6 +61,9 @@ size_t heap_purge(void);
 /* Fills *s; resident, which costs time, only when wanted. */
 void heap_stats(struct sparena_stats *s, bool resident);
 
+/* One line on stderr: "sparena: ", text and detail. */
+void heap_say(const char *text, const char *detail);
+
 /* Prints what the options ask for at exit. */
 void heap_at_exit(void);
 

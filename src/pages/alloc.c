@@ -18,67 +18,6 @@ struct request {
 	size_t keep; /* to be left free below the limit */
 };
 
-/* ---- sets, with the lock held ---------------------------------------------- */
-
-static void stamp(struct pages *p, size_t offset, size_t bytes, uint64_t epoch)
-{
-	for (size_t g = offset / p->granule; g <= (offset + bytes - 1) / p->granule; g++)
-		p->stamps[g] = (uint16_t)epoch;
-}
-
-/* To the set of its zone: what is counted and stamped already. */
-void pages_add_resident(struct pages *p, size_t offset, size_t bytes)
-{
-	struct pages_zone *z = pages_zone_at(p, offset);
-	runset_add(&z->resident, pages_page(z, offset), bytes / PAGE);
-}
-
-void pages_put_resident(struct pages *p, size_t offset, size_t bytes, uint64_t epoch)
-{
-	stamp(p, offset, bytes, epoch);
-	pages_add_resident(p, offset, bytes);
-	p->resident_free += bytes;
-}
-
-void pages_take_resident(struct pages *p, size_t offset, size_t bytes)
-{
-	struct pages_zone *z = pages_zone_at(p, offset);
-	runset_remove(&z->resident, pages_page(z, offset), bytes / PAGE);
-	p->resident_free -= bytes;
-}
-
-bool pages_is_resident(struct pages *p, size_t offset, size_t bytes)
-{
-	struct pages_zone *z = pages_zone_at(p, offset);
-	return offset + bytes <= z->frontier && runset_has(&z->resident, pages_page(z, offset), bytes / PAGE);
-}
-
-void pages_put_absent(struct pages *p, enum pages_kind kind, size_t offset, size_t bytes)
-{
-	struct pages_zone *z = &p->zone[kind];
-	runset_add(&z->absent, offset / z->unit, bytes / z->unit);
-}
-
-/* An operation that holds pages outside every set while the lock is open. */
-void pages_begin(struct pages *p)
-{
-	p->in_flight++;
-}
-
-void pages_end(struct pages *p)
-{
-	p->in_flight--;
-	if (p->waiting)
-		pthread_cond_broadcast(&p->changed);
-}
-
-static void wait_for_change(struct pages *p)
-{
-	p->waiting++;
-	pthread_cond_wait(&p->changed, &p->lock);
-	p->waiting--;
-}
-
 /*
  * Finds a run by the alignment of its address, for a set whose first unit lies at
  * `start`: the region itself begins at a multiple of CHUNK_SIZE only.
@@ -124,7 +63,7 @@ static bool claim_absent(struct pages *p, enum pages_kind kind, const struct req
 	struct pages_zone *z = &p->zone[kind];
 	pthread_mutex_lock(&p->lock);
 	while (p->forking)
-		wait_for_change(p);
+		pages_wait(p);
 	bool found = find_run(p, &z->absent, 0, z->unit, q, bytes, offset);
 	if (found) {
 		runset_remove(&z->absent, *offset / z->unit, bytes / z->unit);
@@ -272,7 +211,7 @@ static bool worth_another_try(struct pages *p, const struct request *q, size_t f
 	pthread_mutex_lock(&p->lock);
 	bool worth = budget_frees(p->region->budget) != frees;
 	if (!worth && p->in_flight) {
-		wait_for_change(p);
+		pages_wait(p);
 		worth = true;
 	}
 	if (!worth && is_over_limit(p, q)) {
@@ -345,7 +284,7 @@ void pages_free(struct pages *p, size_t offset, size_t bytes)
 	pthread_mutex_lock(&p->lock);
 	assert(bytes <= p->allocated);
 	p->allocated -= bytes;
-	stamp(p, offset, bytes, epoch);
+	pages_stamp(p, offset, bytes, epoch);
 	if (!pages_recent_push(p, offset, bytes))
 		pages_add_resident(p, offset, bytes);
 	p->resident_free += bytes;

@@ -10,6 +10,8 @@
 #define TICK_STEPS 64u
 #define BATCH 16u
 
+#define ANY_AGE UINT64_MAX
+
 struct batch {
 	unsigned count;
 	size_t offset[BATCH];
@@ -17,20 +19,15 @@ struct batch {
 	enum pages_kind kind[BATCH];
 };
 
-uint64_t pages_epoch(const struct pages *p)
-{
-	return p->epoch_ms ? os_clock_ms() / p->epoch_ms : 0;
-}
-
 /* ---- what may go, with the lock held --------------------------------------- */
 
 /* A granule whose last free is at least a decay time ago; epochs count modulo 2^16. */
 static bool is_due(const struct pages *p, size_t granule, uint64_t epoch)
 {
-	return epoch == PAGES_ANY_AGE || (uint16_t)(epoch - p->stamps[granule]) > PAGES_EPOCHS_PER_DECAY;
+	return epoch == ANY_AGE || (uint16_t)(epoch - p->stamps[granule]) > PAGES_EPOCHS_PER_DECAY;
 }
 
-enum pages_kind pages_kind_at(struct pages *p, size_t offset)
+static enum pages_kind kind_at(struct pages *p, size_t offset)
 {
 	return region_unit(p->region, p->from + offset) == CHUNK_SIZE ? PAGES_HUGE : PAGES_SMALL;
 }
@@ -162,7 +159,7 @@ static size_t collect(struct pages *p, size_t want, uint64_t epoch, size_t *curs
 		if (*cursor == total)
 			break;
 		size_t chunk = ordered_chunk(p, *cursor);
-		if (pages_kind_at(p, chunk * CHUNK_SIZE) == PAGES_HUGE) {
+		if (kind_at(p, chunk * CHUNK_SIZE) == PAGES_HUGE) {
 			got += collect_huge(p, chunk, epoch, b);
 		} else {
 			got += collect_small(p, chunk, epoch, want - got, b);
@@ -176,18 +173,15 @@ static size_t collect(struct pages *p, size_t want, uint64_t epoch, size_t *curs
 	return got;
 }
 
-size_t pages_give_back(struct pages *p, size_t want, uint64_t epoch, unsigned most_steps, size_t *cursor)
+static size_t give_back(struct pages *p, size_t want, uint64_t epoch, unsigned most_steps, size_t *cursor)
 {
 	size_t total = p->size / CHUNK_SIZE, freed = 0;
 	unsigned steps = 0;
 	while (freed < want && steps < most_steps && *cursor < total) {
 		struct batch b;
 		pthread_mutex_lock(&p->lock);
-		while (p->forking) {
-			p->waiting++;
-			pthread_cond_wait(&p->changed, &p->lock);
-			p->waiting--;
-		}
+		while (p->forking)
+			pages_wait(p);
 		size_t taken = collect(p, want - freed, epoch, cursor, &b), gone = 0;
 		pthread_mutex_unlock(&p->lock);
 		if (b.count)
@@ -207,7 +201,7 @@ static uint32_t used_granules(struct pages *p, size_t chunk)
 {
 	uint32_t used = 0;
 	for (unsigned i = 0; i < CHUNK_PARTS; i++)
-		if (!granule_may_go(p, chunk * CHUNK_PARTS + i, PAGES_ANY_AGE))
+		if (!granule_may_go(p, chunk * CHUNK_PARTS + i, ANY_AGE))
 			used |= 1u << i;
 	return used;
 }
@@ -248,7 +242,7 @@ static size_t thin_one(struct pages *p, size_t *cursor)
 		if (*cursor >= huge)
 			break;
 		chunk = ordered_chunk(p, *cursor);
-		if (pages_kind_at(p, chunk * CHUNK_SIZE) == PAGES_HUGE)
+		if (kind_at(p, chunk * CHUNK_SIZE) == PAGES_HUGE)
 			break;
 	}
 	if (*cursor < huge) {
@@ -273,7 +267,7 @@ size_t pages_trim(struct pages *p, size_t want)
 {
 	size_t cursor = 0;
 	region_settle(p->region);
-	size_t freed = pages_give_back(p, want, PAGES_ANY_AGE, UINT32_MAX, &cursor);
+	size_t freed = give_back(p, want, ANY_AGE, UINT32_MAX, &cursor);
 	if (p->granule != SMALL_GRANULE)
 		return freed;
 	cursor = 0;
@@ -297,7 +291,7 @@ static bool is_swept(struct pages *p, uint64_t epoch)
 static void give_back_all(struct pages *p)
 {
 	size_t cursor = 0;
-	pages_give_back(p, SIZE_MAX, PAGES_ANY_AGE, UINT32_MAX, &cursor);
+	give_back(p, SIZE_MAX, ANY_AGE, UINT32_MAX, &cursor);
 }
 
 void pages_sweep(struct pages *p, uint64_t epoch)
@@ -306,7 +300,7 @@ void pages_sweep(struct pages *p, uint64_t epoch)
 		give_back_all(p);
 	if (likely(is_swept(p, epoch)) || pthread_mutex_trylock(&p->sweeping))
 		return;
-	pages_give_back(p, SIZE_MAX, epoch, TICK_STEPS, &p->sweep_at);
+	give_back(p, SIZE_MAX, epoch, TICK_STEPS, &p->sweep_at);
 	if (p->sweep_at >= p->size / CHUNK_SIZE) {
 		p->sweep_at = 0;
 		atomic_store_explicit(&p->swept, epoch, memory_order_relaxed);

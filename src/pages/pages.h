@@ -147,24 +147,37 @@ void pages_fork_child(struct pages *p);
 /* Aborts unless the index, region's states and the counts agree. Nothing may be in flight. */
 void pages_check(struct pages *p);
 
-/* ---- between the files of this room ---------------------------------------- */
+/* ---- between the files of this room, most with the lock held ------------------ */
 
-#define PAGES_ANY_AGE UINT64_MAX
-
-size_t pages_give_back(struct pages *p, size_t want, uint64_t epoch, unsigned most_steps, size_t *cursor);
+/* Time in epochs; 0 where nothing goes back by age. Needs no lock. */
 uint64_t pages_epoch(const struct pages *p);
-void pages_put_resident(struct pages *p, size_t offset, size_t bytes, uint64_t epoch);
+
+/* Notes the time of a free in each granule of the range. */
+void pages_stamp(struct pages *p, size_t offset, size_t bytes, uint64_t epoch);
+
+/* Into its zone's resident set: alone (for what is counted already), or with stamp and count. */
 void pages_add_resident(struct pages *p, size_t offset, size_t bytes);
-bool pages_recent_pop(struct pages *p, size_t bytes, size_t *offset);
-bool pages_recent_push(struct pages *p, size_t offset, size_t bytes);
-bool pages_recent_flush(struct pages *p);
-void pages_sweep(struct pages *p, uint64_t epoch);
+void pages_put_resident(struct pages *p, size_t offset, size_t bytes, uint64_t epoch);
 void pages_take_resident(struct pages *p, size_t offset, size_t bytes);
 bool pages_is_resident(struct pages *p, size_t offset, size_t bytes);
 void pages_put_absent(struct pages *p, enum pages_kind kind, size_t offset, size_t bytes);
+
+/* Around an operation that holds pages outside every set while the lock is open. */
 void pages_begin(struct pages *p);
 void pages_end(struct pages *p);
+
+/* Waits, with the lock let go, until such an operation has ended. */
+void pages_wait(struct pages *p);
+
+/* Stacks of short runs that were just freed (recent.c). flush: whether there were any. */
+bool pages_recent_pop(struct pages *p, size_t bytes, size_t *offset);
+bool pages_recent_push(struct pages *p, size_t offset, size_t bytes);
+bool pages_recent_flush(struct pages *p);
+
+/* Moves a frontier so that a run of `bytes` can begin below it. Without the lock. */
 int pages_extend(struct pages *p, enum pages_kind kind, size_t bytes);
-enum pages_kind pages_kind_at(struct pages *p, size_t offset);
+
+/* Gives back what is due in `epoch`, if that was not done yet. Without the lock. */
+void pages_sweep(struct pages *p, uint64_t epoch);
 
 #endif

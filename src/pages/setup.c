@@ -150,11 +150,8 @@ void pages_fork_prepare(struct pages *p)
 	pthread_mutex_lock(&p->growing);
 	pthread_mutex_lock(&p->lock);
 	p->forking = true;
-	while (p->in_flight) {
-		p->waiting++;
-		pthread_cond_wait(&p->changed, &p->lock);
-		p->waiting--;
-	}
+	while (p->in_flight)
+		pages_wait(p);
 }
 
 static void fork_done(struct pages *p)

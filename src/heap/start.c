@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The process heap's start-up: options, address space, what lies where. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "heap/heap.h"
+#include "os/os.h"
+
+#define EXIT_CONFIG 78 /* EX_CONFIG of sysexits.h */
+#define DEFAULT_RESERVE TiB
+#define MOST_RESERVE (8 * TiB) /* pages are counted in 32 bits */
+#define LEAST_RESERVE (64 * MiB)
+#define LEAST_META (128 * MiB)
+#define META_SHARE 64 /* of the data's address space */
+
+static const char name_data[] = "sparena: data", name_meta[] = "sparena: metadata";
+
+static void report_option(const char *reason) { heap_say("SPARENA_CONF: ", reason); }
+
+/* ---- options --------------------------------------------------------------- */
+
+/* A bad part is reported and keeps its default; with strict:true it is the end. */
+static void read_options(struct conf *c)
+{
+	static char text[4096]; /* of the environment, where the C library has none yet */
+	char error[CONF_ERROR_MAX];
+	conf_default(c);
+	const char *options = os_is_secure() ? NULL : os_environment("SPARENA_CONF", text, sizeof text);
+	size_t bad = conf_parse_lenient(c, options, CONF_SCOPE_PROCESS, os_memory_total(), report_option);
+	if (conf_check(c, CONF_LIMIT_MINIMUM, error)) {
+		report_option(error);
+		bad++;
+		c->limit = CONF_UNLIMITED;
+		c->reserve = CONF_AUTO;
+	}
+	if (bad && c->strict)
+		_exit(EXIT_CONFIG);
+}
+
+/* ---- address space --------------------------------------------------------- */
+
+/*
+ * Either zone must be able to hold what the limit allows, and runs do not fit
+ * without gaps: twice the limit and a little. More than the machine has cannot be
+ * committed, whatever the limit says.
+ */
+static size_t least_data_size(const struct conf *c)
+{
+	size_t memory = os_memory_total();
+	size_t most = size_min(c->limit, memory ? size_min(memory, MOST_RESERVE / 4) : MOST_RESERVE / 4);
+	if (c->limit == CONF_UNLIMITED)
+		return LEAST_RESERVE;
+	return size_max(size_up(2 * most, CHUNK_SIZE) + 16 * MiB, LEAST_RESERVE);
+}
+
+static int reserve_data(struct heap *h, size_t size, bool huge)
+{
+	return region_init(&h->data, &(struct region_config){
+		.backing = &backing_anon,
+		.size = size,
+		.size_min = size,
+		.granule = SMALL_GRANULE,
+		.huge_in = huge ? 2 : 0,
+		.closed = true,
+		.piece = CHUNK_SIZE,
+		.budget = &h->budget,
+		.name = name_data,
+	});
+}
+
+static int reserve_meta(struct heap *h, size_t data_size)
+{
+	size_t size = size_up(size_max(data_size / META_SHARE, LEAST_META), CHUNK_SIZE);
+	return region_init(&h->meta, &(struct region_config){
+		.backing = &backing_anon,
+		.size = size,
+		.size_min = size,
+		.granule = os_page_size(),
+		.closed = true,
+		.piece = CHUNK_SIZE,
+		.budget = &h->budget,
+		.name = name_meta,
+	});
+}
+
+static int reserve_both(struct heap *h, size_t size, bool huge)
+{
+	int err = reserve_data(h, size, huge);
+	if (err)
+		return err;
+	err = reserve_meta(h, size);
+	if (err)
+		region_destroy(&h->data);
+	return err;
+}
+
+/* Whether the program has address space left for its stacks, files and libraries. */
+static bool leaves_room(size_t size)
+{
+	void *room;
+	if (os_reserve(size, CHUNK_SIZE, &room))
+		return false;
+	os_release(room, size);
+	return true;
+}
+
+/* As much as the system allows, by halves; where it sets bounds, not all of it. */
+static int reserve(struct heap *h, bool huge)
+{
+	size_t least = least_data_size(&h->conf);
+	size_t wanted = h->conf.reserve == CONF_AUTO ? DEFAULT_RESERVE : size_min(h->conf.reserve, MOST_RESERVE);
+	for (size_t size = size_max(size_up(wanted, CHUNK_SIZE), least);; size = size_max(size_up(size / 2, CHUNK_SIZE), least)) {
+		int err = reserve_both(h, size, huge);
+		if (size == least || (err && err != -ENOMEM))
+			return err;
+		if (!err && leaves_room(size / 4))
+			return 0;
+		if (!err) {
+			region_destroy(&h->data);
+			region_destroy(&h->meta);
+		}
+	}
+}
+
+/* meta: [index of data | index of meta's own pages | base blocks | thread caches] */
+static int lay_out(struct heap *h, enum pages_thp thp)
+{
+	struct conf *c = &h->conf;
+	size_t index = pages_index_bytes(h->data.size, h->data.granule);
+	size_t rest = size_up(index + pages_index_bytes(h->meta.size, h->meta.granule), CHUNK_SIZE);
+	size_t caches_at = size_up(rest + (h->meta.size - rest) / 2, CHUNK_SIZE);
+
+	h->blocks_at = rest;
+	h->blocks = size_min((caches_at - rest) / CHUNK_SIZE, HEAP_MOST_BLOCKS);
+	struct pages_config config = {
+		.region = &h->data,
+		.size = h->data.size,
+		.meta = &h->meta,
+		.thp = thp,
+		.commit_ahead = c->commit_ahead,
+		.decay_ms = c->decay_ms,
+	};
+	int err = pages_init(&h->pages, &config);
+	if (err)
+		return err;
+	config.region = &h->meta;
+	config.from = caches_at;
+	config.size = h->meta.size - caches_at;
+	config.index_at = index;
+	config.thp = PAGES_THP_NEVER;
+	err = pages_init(&h->meta_pages, &config);
+	h->pages.sibling = &h->meta_pages;
+	h->meta_pages.sibling = &h->pages;
+	return err;
+}
+
+static enum pages_thp thp_mode(const struct conf *c)
+{
+	switch (c->thp) {
+	case CONF_THP_ALWAYS:
+		return PAGES_THP_ALWAYS;
+	case CONF_THP_NEVER:
+		return PAGES_THP_NEVER;
+	default:
+		return os_thp_usable() ? PAGES_THP_AUTO : PAGES_THP_NEVER;
+	}
+}
+
+/* A thirty-second of the limit, within bounds. */
+static size_t reserve_for(size_t limit)
+{
+	if (limit == CONF_UNLIMITED)
+		return 0;
+	return size_up(size_min(size_max(limit / 32, 256 * KiB), 8 * MiB), SMALL_GRANULE);
+}
+
+static void log_start(const struct heap *h)
+{
+	char limit[SIZE_TEXT_MAX] = "none", reserved[SIZE_TEXT_MAX], line[128];
+	struct text t;
+	if (h->conf.limit != CONF_UNLIMITED)
+		size_format(h->conf.limit, limit);
+	size_format(h->data.size, reserved);
+	text_init(&t, line, sizeof line);
+	text_add(&t, "limit %s, reserved %s, huge pages %s", limit, reserved,
+	         h->pages.thp == PAGES_THP_NEVER ? "never" : h->pages.thp == PAGES_THP_ALWAYS ? "always" : "auto");
+	heap_say(line, "");
+}
+
+/* Everything that was had is given back, for another try with the next malloc. */
+static void give_up(struct heap *h)
+{
+	static bool said;
+	if (h->meta.base)
+		region_destroy(&h->meta);
+	if (h->data.base)
+		region_destroy(&h->data);
+	if (!said)
+		heap_say("cannot start: no address space or memory for the heap; see `sparena check`, "
+		    "ulimit -v, vm.overcommit_memory", "");
+	said = true;
+}
+
+int heap_start(void)
+{
+	struct heap *h = &heap_process;
+	if (heap_spans[0].size)
+		return 0; /* jemalloc's own part of the start-up is tried again */
+	read_options(&h->conf);
+	budget_init(&h->budget, h->conf.limit);
+	h->reserve = reserve_for(h->conf.limit);
+	h->owner_pid = os_pid();
+	pthread_mutex_init(&h->describing, NULL);
+	pthread_mutex_init(&h->blocks_lock, NULL);
+
+	enum pages_thp thp = thp_mode(&h->conf);
+	int err = reserve(h, thp != PAGES_THP_NEVER);
+	if (!err)
+		err = lay_out(h, thp);
+	if (err) {
+		give_up(h);
+		return err;
+	}
+	heap_set_zones(h);
+	heap_spans[0] = (struct heap_span){ (uintptr_t)h->data.base, h->data.size };
+	heap_spans[1] = (struct heap_span){ (uintptr_t)h->meta.base, h->meta.size };
+	if (h->conf.log)
+		log_start(h);
+	return 0;
+}

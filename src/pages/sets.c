@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Pages from one place to another, with the lock held. */
+#include "os/os.h"
+#include "pages/pages.h"
+
+uint64_t pages_epoch(const struct pages *p)
+{
+	return p->epoch_ms ? os_clock_ms() / p->epoch_ms : 0;
+}
+
+void pages_stamp(struct pages *p, size_t offset, size_t bytes, uint64_t epoch)
+{
+	for (size_t g = offset / p->granule; g <= (offset + bytes - 1) / p->granule; g++)
+		p->stamps[g] = (uint16_t)epoch;
+}
+
+/* To the set of its zone: what is counted and stamped already. */
+void pages_add_resident(struct pages *p, size_t offset, size_t bytes)
+{
+	struct pages_zone *z = pages_zone_at(p, offset);
+	runset_add(&z->resident, pages_page(z, offset), bytes / PAGE);
+}
+
+void pages_put_resident(struct pages *p, size_t offset, size_t bytes, uint64_t epoch)
+{
+	pages_stamp(p, offset, bytes, epoch);
+	pages_add_resident(p, offset, bytes);
+	p->resident_free += bytes;
+}
+
+void pages_take_resident(struct pages *p, size_t offset, size_t bytes)
+{
+	struct pages_zone *z = pages_zone_at(p, offset);
+	runset_remove(&z->resident, pages_page(z, offset), bytes / PAGE);
+	p->resident_free -= bytes;
+}
+
+bool pages_is_resident(struct pages *p, size_t offset, size_t bytes)
+{
+	struct pages_zone *z = pages_zone_at(p, offset);
+	return offset + bytes <= z->frontier && runset_has(&z->resident, pages_page(z, offset), bytes / PAGE);
+}
+
+void pages_put_absent(struct pages *p, enum pages_kind kind, size_t offset, size_t bytes)
+{
+	struct pages_zone *z = &p->zone[kind];
+	runset_add(&z->absent, offset / z->unit, bytes / z->unit);
+}
+
+/* An operation that holds pages outside every set while the lock is open. */
+void pages_begin(struct pages *p)
+{
+	p->in_flight++;
+}
+
+void pages_end(struct pages *p)
+{
+	p->in_flight--;
+	if (p->waiting)
+		pthread_cond_broadcast(&p->changed);
+}
+
+void pages_wait(struct pages *p)
+{
+	p->waiting++;
+	pthread_cond_wait(&p->changed, &p->lock);
+	p->waiting--;
+}
