@@ -52,8 +52,8 @@ try()
 	head -n 5 "$scratch/err" | sed 's/^/    /'
 }
 
-# each SYSCALL STEP ERRNO...: every STEP-th call, from the first to the last; with
-# SPARENA_FAULT_STRIDE=1 all of them, otherwise a sixth, which takes minutes less.
+# each SYSCALL STEP ERRNO...: every STEP-th call of start-up, and beyond it a sixth of
+# those; all with SPARENA_FAULT_STRIDE=1, which takes two minutes more.
 each()
 {
 	syscall=$1
