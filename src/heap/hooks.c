@@ -90,6 +90,9 @@ bool heap_extents_join(const void *a, const void *b)
 
 void heap_tick(void)
 {
-	pages_tick(&heap_process.pages);
-	pages_tick(&heap_process.meta_pages);
+	uint64_t epoch = pages_epoch(&heap_process.pages); /* both decay alike */
+	if (epoch) {
+		pages_sweep(&heap_process.pages, epoch);
+		pages_sweep(&heap_process.meta_pages, epoch);
+	}
 }

@@ -103,6 +103,20 @@ bool pages_boot(void)
 	return heap_start() != 0 || sparena_real_pages_boot();
 }
 
+bool background_thread_boot1(tsdn_t *tsdn, base_t *base)
+{
+	(void)tsdn;
+	(void)base;
+	return false;
+}
+
+bool background_thread_create(tsd_t *tsd, unsigned arena_ind)
+{
+	(void)tsd;
+	(void)arena_ind;
+	return false;
+}
+
 /* What a new arena takes at once. */
 #define ARENA_BYTES ((size_t)128 << 10)
 
@@ -219,7 +233,6 @@ bool je_describe(void *from, void *to)
 /* ---- thread caches ----------------------------------------------------------- */
 
 void sparena_real_tcache_gc_event_handler(tsd_t *tsd, uint64_t elapsed);
-void sparena_real_tcache_gc_dalloc_event_handler(tsd_t *tsd, uint64_t elapsed);
 
 bool tsd_tcache_enabled_data_init(tsd_t *tsd)
 {
@@ -239,12 +252,6 @@ bool tsd_tcache_enabled_data_init(tsd_t *tsd)
 void tcache_gc_event_handler(tsd_t *tsd, uint64_t elapsed)
 {
 	sparena_real_tcache_gc_event_handler(tsd, elapsed);
-	heap_tick();
-}
-
-void tcache_gc_dalloc_event_handler(tsd_t *tsd, uint64_t elapsed)
-{
-	sparena_real_tcache_gc_dalloc_event_handler(tsd, elapsed);
 	heap_tick();
 }
 

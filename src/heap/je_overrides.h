@@ -46,9 +46,13 @@
 #pragma weak sparena_je_ecache_alloc_grow
 #pragma weak sparena_je_ecache_dalloc
 
-/* Called for each 64 KiB that a thread allocates or frees: time to look at the clock. */
+/* Never used, and a start-up that has no memory for them would leave jemalloc half
+ * initialised: the next malloc would crash. */
+#pragma weak sparena_je_background_thread_boot1
+#pragma weak sparena_je_background_thread_create
+
+/* Called for each 64 KiB that a thread allocates: time to look at the clock. */
 #pragma weak sparena_je_tcache_gc_event_handler
-#pragma weak sparena_je_tcache_gc_dalloc_event_handler
 
 /* free() of an address that is not ours must not reach jemalloc's lookup. */
 #pragma weak sparena_je_free_default

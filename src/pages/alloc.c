@@ -175,10 +175,23 @@ static int grow(struct pages *p, const struct request *q, size_t *offset)
 
 /* ---- exhaustion ------------------------------------------------------------ */
 
+/*
+ * A sum of counters that only grow: it changes with everything that may let a refused
+ * request succeed. Frees have counters of their own so that each costs no atomic
+ * read-modify-write.
+ */
+static size_t frees_so_far(const struct pages *p)
+{
+	size_t frees = budget_frees(p->region->budget) + atomic_load_explicit(&p->frees, memory_order_relaxed);
+	if (p->sibling)
+		frees += atomic_load_explicit(&p->sibling->frees, memory_order_relaxed);
+	return frees;
+}
+
 /* Nothing was freed since a request no larger than this one was refused. */
 static bool known_refused(struct pages *p, const struct request *q)
 {
-	return q->bytes >= p->refused_bytes && q->keep >= p->refused_keep && budget_frees(p->region->budget) == p->refused_frees;
+	return q->bytes >= p->refused_bytes && q->keep >= p->refused_keep && frees_so_far(p) == p->refused_frees;
 }
 
 /* Room for a commit of the request's size, out of free runs that are resident. */
@@ -209,7 +222,7 @@ static bool is_over_limit(struct pages *p, const struct request *q)
 static bool worth_another_try(struct pages *p, const struct request *q, size_t frees)
 {
 	pthread_mutex_lock(&p->lock);
-	bool worth = budget_frees(p->region->budget) != frees;
+	bool worth = frees_so_far(p) != frees;
 	if (!worth && p->in_flight) {
 		pages_wait(p);
 		worth = true;
@@ -249,7 +262,7 @@ int pages_alloc(struct pages *p, size_t bytes, size_t align, size_t keep, size_t
 	assert(bytes && bytes % PAGE == 0 && size_is_pow2(align));
 
 	for (unsigned tries = 0; tries < MOST_TRIES; tries++) {
-		size_t frees = budget_frees(p->region->budget);
+		size_t frees = frees_so_far(p);
 		enum answer answer = try_resident(p, &q, offset);
 		if (answer == REFUSED)
 			break;
@@ -278,17 +291,26 @@ int pages_alloc_at(struct pages *p, size_t offset, size_t bytes)
 	return free ? 0 : -ENOMEM;
 }
 
+/* The clock is read for long runs, and for one short run in sixteen. */
+static uint64_t epoch_of_free(struct pages *p, size_t frees, size_t bytes)
+{
+	if (bytes > PAGES_RECENT_LONGEST * PAGE || frees % 16 == 0)
+		p->last_epoch = pages_epoch(p);
+	return p->last_epoch;
+}
+
 void pages_free(struct pages *p, size_t offset, size_t bytes)
 {
-	uint64_t epoch = pages_epoch(p);
 	pthread_mutex_lock(&p->lock);
 	assert(bytes <= p->allocated);
+	size_t frees = atomic_load_explicit(&p->frees, memory_order_relaxed);
+	atomic_store_explicit(&p->frees, frees + 1, memory_order_relaxed);
+	uint64_t epoch = epoch_of_free(p, frees, bytes);
 	p->allocated -= bytes;
 	pages_stamp(p, offset, bytes, epoch);
 	if (!pages_recent_push(p, offset, bytes))
 		pages_add_resident(p, offset, bytes);
 	p->resident_free += bytes;
-	budget_note_free(p->region->budget);
 	if (p->waiting)
 		pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);

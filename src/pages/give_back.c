@@ -284,7 +284,7 @@ size_t pages_trim(struct pages *p, size_t want)
 
 static bool is_swept(struct pages *p, uint64_t epoch)
 {
-	return epoch == atomic_load_explicit(&p->swept, memory_order_relaxed);
+	return epoch <= atomic_load_explicit(&p->swept, memory_order_relaxed);
 }
 
 /* decay_ms:0: nothing stays. */

@@ -88,7 +88,9 @@ struct pages {
 	struct pages_recent recent[PAGES_RECENT_LONGEST]; /* by length */
 	size_t recent_bytes;
 	bool stepping_ahead;     /* a commit that goes beyond its need is in flight */
-	size_t refused_frees;    /* budget's counter of frees when a request was refused... */
+	_Atomic size_t frees;    /* written with the lock held, read without */
+	uint64_t last_epoch;     /* of the clock when it was last looked at */
+	size_t refused_frees;    /* frees_so_far() when a request was refused... */
 	size_t refused_bytes;    /* ...of this many bytes, with so much to be left free: */
 	size_t refused_keep;     /* no use to try for as much before the next free */
 	uint64_t exhausted;      /* requests refused */
