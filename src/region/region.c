@@ -8,6 +8,13 @@ static size_t chunk_of(size_t offset) { return offset / CHUNK_SIZE; }
 
 /* ---- decommit -------------------------------------------------------------- */
 
+static void count_decommit(struct region *r, size_t bytes)
+{
+	r->committed -= bytes;
+	r->counts.decommits++;
+	budget_uncharge(r->budget, bytes);
+}
+
 static int decommit_span(struct region *r, const struct span *s, size_t unused)
 {
 	(void)unused;
@@ -21,9 +28,7 @@ static int decommit_span(struct region *r, const struct span *s, size_t unused)
 		return err;
 
 	bitmap_clear(r->committed_map, s->first, count);
-	r->committed -= bytes;
-	r->counts.decommits++;
-	budget_uncharge(r->budget, bytes);
+	count_decommit(r, bytes);
 	return 0;
 }
 
@@ -53,9 +58,7 @@ static int thin_span(struct region *r, const struct span *s, size_t argument)
 		if (!(keep >> i & 1))
 			bitmap_clear(r->committed_map, s->first + i, 1);
 	size_t freed = (CHUNK_PARTS - (unsigned)__builtin_popcount(keep)) * r->granule;
-	r->committed -= freed;
-	r->counts.decommits++;
-	budget_uncharge(r->budget, freed);
+	count_decommit(r, freed);
 	return 0;
 }
 
