@@ -10,11 +10,16 @@
 
 #include "heap/je.h"
 
-/* Nothing decays in jemalloc, because it keeps nothing. */
+/*
+ * Nothing decays in jemalloc, because it keeps nothing: a slab that is empty goes to
+ * `pages`, behind a lock. Stock slabs of powers of two hold as few as one block; here
+ * they hold eight and more, as those of the sizes between them do, so fewer come and go.
+ */
 const char *sparena_je_malloc_conf_2_conf_harder =
 	"abort_conf:false,abort:false,confirm_conf:false,retain:false,oversize_threshold:0,"
 	"dirty_decay_ms:-1,muzzy_decay_ms:0,thp:default,metadata_thp:disabled,hpa:false,"
 	"background_thread:false,percpu_arena:disabled,zero_realloc:free,tcache:true,"
+	"slab_sizes:512-512:4|1024-1024:4|2048-2048:8|4096-4096:8,"
 	"stats_print:false,junk:false,zero:false,trust_madvise:true";
 
 /* What the build puts in the place of secure_getenv(3) and readlink(2), by which the
