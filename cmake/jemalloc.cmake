@@ -2,6 +2,7 @@
 # build directory, so that it is built once for each variant. Defines
 #   sparena_jemalloc         jemalloc as one object, every name prefixed sparena_je_
 #   sparena_jemalloc_malloc  the same, its entry points being malloc, free, ... (the drop-in)
+#   SPARENA_JEMALLOC_MALLOC_OBJECT its file
 #   SPARENA_JEMALLOC_LICENSE its licence text
 # Link one of the two, never both. Their include directory shows jemalloc's internals.
 
@@ -212,6 +213,7 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${overrides_heade
 jemalloc_find()
 
 set(SPARENA_JEMALLOC_LICENSE ${jemalloc_kept}/COPYING)
+set(SPARENA_JEMALLOC_MALLOC_OBJECT ${jemalloc_kept}/jemalloc_malloc.o)
 foreach(target_object IN ITEMS sparena_jemalloc:jemalloc.o sparena_jemalloc_malloc:jemalloc_malloc.o)
   string(REPLACE ":" ";" pair ${target_object})
   list(GET pair 0 target)

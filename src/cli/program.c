@@ -13,16 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LIBRARY "libsparena_malloc.so"
-
-#if defined(__x86_64__)
-#define MULTIARCH "x86_64-linux-gnu"
-#elif defined(__aarch64__)
-#define MULTIARCH "aarch64-linux-gnu"
-#else
-#define MULTIARCH "."
-#endif
-
 /* Opens name as execvp(3) would find it. */
 static int open_program(const char *name)
 {
@@ -105,23 +95,31 @@ static bool own_directory(char directory[PATH_MAX])
 	return true;
 }
 
+/* The library's path there, with the directory's links followed: it must hold in
+ * whatever directory the program goes to. False: it is not there. */
+static bool library_in(const char *directory, char library[PATH_MAX])
+{
+	char real[PATH_MAX];
+	int n;
+
+	if (realpath(directory, real) == NULL)
+		return false;
+	n = snprintf(library, PATH_MAX, "%s/" DROPIN_SONAME, real);
+	return n > 0 && n < PATH_MAX && access(library, R_OK) == 0;
+}
+
 const char *cli_find_library(void)
 {
-	static const char *const places[] = {"", "/../lib/" MULTIARCH, "/../lib", "/../lib64"};
 	static char found[PATH_MAX];
-	char directory[PATH_MAX], candidate[PATH_MAX + 64];
+	char beside[PATH_MAX], installed[PATH_MAX + sizeof(LIBDIR_FROM_BINDIR)];
 
-	if (!own_directory(directory)) {
+	if (!own_directory(beside)) {
 		cli_error("cannot find out where this program is: is /proc mounted?");
 		return NULL;
 	}
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		snprintf(candidate, sizeof(candidate), "%s%s/" LIBRARY, directory, places[i]);
-		if (realpath(candidate, found) != NULL)
-			return found;
-	}
-	cli_error("cannot find " LIBRARY ": it is neither in %s nor in %s/../lib, %s/../lib/" MULTIARCH
-	          " or %s/../lib64",
-	          directory, directory, directory, directory);
+	snprintf(installed, sizeof(installed), "%s/" LIBDIR_FROM_BINDIR, beside);
+	if (library_in(beside, found) || library_in(installed, found))
+		return found;
+	cli_error("cannot find " DROPIN_SONAME ": it is neither in %s nor in %s", beside, installed);
 	return NULL;
 }

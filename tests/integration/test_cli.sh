@@ -238,8 +238,8 @@ fi
 # A command without its library says where it looked.
 mkdir "$scratch/bin" && cp "$sparena" "$scratch/bin/" && sparena=$scratch/bin/sparena
 expect 1 run true
-err "cannot find libsparena_malloc.so"
-mkdir "$scratch/lib" && cp "$build/libsparena_malloc.so" "$scratch/lib/"
+err "cannot find libsparena_malloc.so.0: it is neither in $scratch/bin nor in $scratch/bin/../lib"
+cp -P "$build"/libsparena_malloc.so* "$scratch/bin/"
 expect 0 run true
 
 [ "$failures" -eq 0 ] || echo "$failures failed"
