@@ -61,6 +61,7 @@ timed debootstrap debootstrap --variant=minbase --include=ca-certificates,git "$
 rm -f "$root.log"
 
 # How this machine reaches its packages is all that the fresh one is told of it.
+rm -f "$root/etc/apt/sources.list"
 for file in /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/apt.conf /etc/apt/apt.conf.d /etc/resolv.conf; do
 	[ ! -e "$file" ] || cp -RL "$file" "$root$(dirname "$file")/"
 done
