@@ -21,7 +21,7 @@ git -C "$source" rev-parse HEAD >/dev/null 2>&1 || skip "$source is no clone tha
 # ---- in a mount and process namespace of its own, which leaves nothing behind ----------
 
 if [ -z "${FRESH_MACHINE_ROOT-}" ]; then
-	FRESH_MACHINE_ROOT=$(mktemp -d) || exit 1
+	FRESH_MACHINE_ROOT=$(mktemp -d) && chmod 755 "$FRESH_MACHINE_ROOT" || exit 1
 	export FRESH_MACHINE_ROOT
 	trap 'rm -rf --one-file-system "$FRESH_MACHINE_ROOT"' EXIT
 	trap 'exit 1' HUP INT TERM
