@@ -5,7 +5,7 @@ set -eu
 
 usage="usage: sh cmake/quickstart.sh build|demo|test
   build  the release build, in build/release/
-  demo   builds, then shows what sparena does
+  demo   builds, then shows what sparena does to five programs at their limit
   test   builds and tests release, dev, asan and tsan"
 
 say() { printf '\n== %s\n' "$*"; }
@@ -14,7 +14,10 @@ die() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 to_build="build-essential cmake ninja-build pkg-config git ca-certificates libcmocka-dev"
-to_run="valgrind strace python3 memcached libjemalloc2"
+to_demo="python3 memcached sqlite3 lua5.4"
+to_test="valgrind strace libjemalloc2"
+# Any version of the server will do.
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || to_demo="$to_demo postgresql"
 
 is_installed() {
 	[ "$(dpkg-query -W -f='${Status}' "$1" 2>/dev/null)" = "install ok installed" ]
@@ -38,13 +41,19 @@ install_debian() {
 	$as_root apt-get -q update
 	# shellcheck disable=SC2086 # words are wanted: $missing is a list, $as_root may be nothing
 	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $missing
+	for server in memcached postgresql; do
+		case "$missing " in
+		*" $server "*) say "Debian may have started $server; nothing here uses that one: service $server stop" ;;
+		esac
+	done
 }
 
 # Elsewhere we cannot install, only say what is needed and stop when it is not there.
 check_others() {
 	say "not a Debian-like system: nothing is installed"
 	echo "needed: a C11 compiler, make, cmake 3.25 or later, ninja, pkg-config, CMocka;"
-	echo "for the tests and the demo also valgrind, strace, python3, memcached and libjemalloc.so.2"
+	echo "for the demo also memcached, PostgreSQL, python3, sqlite3 and lua, for the tests all these,"
+	echo "valgrind, strace and libjemalloc.so.2; what is not here is left out"
 	for tool in cc make cmake ninja pkg-config; do
 		command -v "$tool" >/dev/null 2>&1 || die "$tool is not here"
 	done
@@ -104,12 +113,12 @@ build)
 	build release
 	;;
 demo)
-	need $to_build $to_run
+	need $to_build $to_demo
 	build release
 	exec sh cmake/demo.sh
 	;;
 test)
-	need $to_build $to_run
+	need $to_build $to_demo $to_test
 	test_all
 	;;
 -h | --help)
