@@ -75,6 +75,71 @@ int os_read_file(const char *path, char *buffer, size_t capacity, size_t *length
 	return 0;
 }
 
+/* Cuts what was read into lines. */
+struct splitter {
+	char *buffer;
+	size_t capacity;
+	size_t used;   /* bytes of a line whose end has not been read yet */
+	bool skipping; /* this line was too long: its rest is left out too */
+	bool (*each)(char *line, void *context);
+	void *context;
+};
+
+/* What remains at the buffer's start is a part of a line. False: no more are wanted. */
+static bool splitter_feed(struct splitter *s, size_t length)
+{
+	char *line = s->buffer;
+	char *end = s->buffer + s->used + length;
+	char *newline;
+	bool more = true;
+
+	while (more && (newline = memchr(line, '\n', (size_t)(end - line))) != NULL) {
+		*newline = '\0';
+		more = s->skipping || s->each(line, s->context);
+		s->skipping = false;
+		line = newline + 1;
+	}
+	s->used = (size_t)(end - line);
+	memmove(s->buffer, line, s->used);
+	if (s->used == s->capacity - 1) {
+		s->skipping = true;
+		s->used = 0;
+	}
+	return more;
+}
+
+/* The last line, when no newline follows it. */
+static void splitter_end(struct splitter *s)
+{
+	s->buffer[s->used] = '\0';
+	if (s->used > 0 && !s->skipping)
+		s->each(s->buffer, s->context);
+}
+
+int os_read_lines(const char *path, char *buffer, size_t capacity, bool (*each)(char *line, void *context),
+                  void *context)
+{
+	struct splitter s = {buffer, capacity, 0, false, each, context};
+	bool more = true;
+	ssize_t n;
+	int fd;
+
+	fd = open_file(path, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	do {
+		n = read_some(fd, buffer + s.used, capacity - 1 - s.used);
+		if (n > 0)
+			more = splitter_feed(&s, (size_t)n);
+	} while (n > 0 && more);
+	close_file(fd);
+	if (n < 0)
+		return (int)n;
+	if (more)
+		splitter_end(&s);
+	return 0;
+}
+
 int os_write_all(int fd, const void *data, size_t length)
 {
 	int saved_errno = errno;
@@ -126,42 +191,6 @@ int os_write_file(const char *path, const void *data, size_t length)
 		r = os_write_all(fd, data, length);
 	close_file(fd);
 	return r;
-}
-
-/* The line that starts with name and a colon: what follows the colon, or NULL. */
-static const char *find_field(const char *text, const char *name)
-{
-	size_t length = strlen(name);
-
-	while (text != NULL) {
-		if (strncmp(text, name, length) == 0 && text[length] == ':')
-			return text + length + 1;
-		text = strchr(text, '\n');
-		if (text != NULL)
-			text++;
-	}
-	return NULL;
-}
-
-int os_field_bytes(const char *text, const char *name, size_t *out)
-{
-	const char *p = find_field(text, name);
-	size_t value = 0;
-
-	if (p == NULL)
-		return -ENOENT;
-	p += strspn(p, " \t");
-	if (*p < '0' || *p > '9')
-		return -EINVAL;
-	for (; *p >= '0' && *p <= '9'; p++)
-		if (__builtin_mul_overflow(value, 10, &value) ||
-		    __builtin_add_overflow(value, (size_t)(*p - '0'), &value))
-			return -EINVAL;
-	p += strspn(p, " \t");
-	if (strncmp(p, "kB", 2) == 0 && __builtin_mul_overflow(value, 1024, &value))
-		return -EINVAL;
-	*out = value;
-	return 0;
 }
 
 /* Looks for one variable in a stream of NAME=VALUE entries that end in NUL. */

@@ -71,10 +71,18 @@ int os_name(void *addr, size_t size, const char *name);
  */
 int os_resident(const void *addr, size_t size, size_t *resident, size_t *swapped);
 
-/* ---- files (os/file.c) ----------------------------------------------------- */
+/* ---- files (os/file.c, os/field.c) ----------------------------------------- */
 
 /* Reads at most capacity-1 bytes of a file and terminates them. *length may be NULL. */
 int os_read_file(const char *path, char *buffer, size_t capacity, size_t *length);
+
+/*
+ * Calls `each` for every line of a file, without its newline, until it returns false
+ * or the file ends. A line that doesn't fit into the buffer is left out whole.
+ * Returns 0, or what kept the file from being read to its end.
+ */
+int os_read_lines(const char *path, char *buffer, size_t capacity, bool (*each)(char *line, void *context),
+                  void *context);
 
 /* Writes everything, retrying short writes and EINTR. */
 int os_write_all(int fd, const void *data, size_t length);
@@ -86,6 +94,17 @@ int os_write_file(const char *path, const void *data, size_t length);
 /* Value of a "Name:   123 kB" line of /proc/meminfo or /proc/self/status text, in
  * bytes. -ENOENT when there is no such line, -EINVAL when it holds no number. */
 int os_field_bytes(const char *text, const char *name, size_t *out);
+
+/* The number that is all a file holds besides white space. -EINVAL: it is none;
+ * -ERANGE: too large. */
+int os_read_number(const char *path, size_t *out);
+
+/* The word that a file shows in brackets, as in "always [madvise] never"; "", and
+ * -EINVAL, where there is none or it does not fit. */
+int os_read_choice(const char *path, char *out, size_t capacity);
+
+/* Puts the characters back that /proc writes as \ooo in names of files, in place. */
+void os_unescape(char *text);
 
 /* The value of an environment variable, found without allocating and also before
  * the C library has set `environ` (then from /proc/self/environ into buffer).
@@ -106,7 +125,7 @@ uint64_t os_clock_ms(void);
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t os_clock_ns(void);
 
-/* ---- what the machine has (os/probe.c) ------------------------------------- */
+/* ---- what the machine has (os/probe.c, os/thp.c) --------------------------- */
 
 enum os_thp { OS_THP_NONE, OS_THP_NEVER, OS_THP_MADVISE, OS_THP_ALWAYS };
 
@@ -139,8 +158,14 @@ void os_probe(struct os_probe *out);
 /* Whether the kernel has MADV_POPULATE_WRITE, tried on a page of our own. */
 bool os_can_populate(void);
 
+/* transparent_hugepage/enabled, alone and cheaply. */
+enum os_thp os_thp(void);
+
 /* Whether this machine makes transparent huge pages of PMD size at all, cheaply. */
 bool os_thp_usable(void);
+
+/* What mthp_sizes says, for pages of page_size bytes and more. */
+uint64_t os_mthp_sizes(size_t page_size);
 
 /* MemTotal in bytes, alone and cheaply; 0 when /proc is not there. */
 size_t os_memory_total(void);

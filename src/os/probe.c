@@ -3,7 +3,6 @@
 #include "os/os.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -18,52 +17,12 @@
 #endif
 
 #define THP_DIR "/sys/kernel/mm/transparent_hugepage"
-#define HUGE_PAGE_SIZE_MAX ((size_t)1 << 34) /* no architecture's is larger */
 
-/* The decimal number that a file starts with, or `otherwise`. */
-static size_t read_number(const char *path, size_t otherwise)
+static size_t number_or(const char *path, size_t otherwise)
 {
-	char buffer[32];
-	size_t value = 0;
+	size_t value;
 
-	if (os_read_file(path, buffer, sizeof(buffer), NULL) != 0)
-		return otherwise;
-	if (buffer[0] < '0' || buffer[0] > '9')
-		return otherwise;
-	for (const char *p = buffer; *p >= '0' && *p <= '9'; p++)
-		if (__builtin_mul_overflow(value, 10, &value) ||
-		    __builtin_add_overflow(value, (size_t)(*p - '0'), &value))
-			return otherwise;
-	return value;
-}
-
-static enum os_thp read_thp(void)
-{
-	char buffer[64];
-
-	if (os_read_file(THP_DIR "/enabled", buffer, sizeof(buffer), NULL) != 0)
-		return OS_THP_NONE;
-	if (strstr(buffer, "[always]") != NULL)
-		return OS_THP_ALWAYS;
-	if (strstr(buffer, "[madvise]") != NULL)
-		return OS_THP_MADVISE;
-	return OS_THP_NEVER;
-}
-
-/* By name, and not by opendir(3), which allocates. */
-static uint64_t read_mthp_sizes(size_t page_size)
-{
-	uint64_t sizes = 0;
-	char path[96];
-
-	for (unsigned n = 10; ((size_t)1 << n) < HUGE_PAGE_SIZE_MAX; n++) {
-		if (((size_t)1 << n) < page_size)
-			continue;
-		snprintf(path, sizeof(path), THP_DIR "/hugepages-%zukB", ((size_t)1 << n) / 1024);
-		if (access(path, F_OK) == 0)
-			sizes |= UINT64_C(1) << n;
-	}
-	return sizes;
+	return os_read_number(path, &value) == 0 ? value : otherwise;
 }
 
 /*
@@ -130,18 +89,18 @@ void os_probe(struct os_probe *out)
 
 	memset(out, 0, sizeof(*out));
 	out->page_size = os_page_size();
-	out->huge_page_size = read_number(THP_DIR "/hpage_pmd_size", 0);
-	out->mthp_sizes = read_mthp_sizes(out->page_size);
-	out->thp = read_thp();
+	out->huge_page_size = number_or(THP_DIR "/hpage_pmd_size", 0);
+	out->mthp_sizes = os_mthp_sizes(out->page_size);
+	out->thp = os_thp();
 	out->populate = knows_advice(MADV_POPULATE_WRITE, out->page_size);
 	out->dontneed_locked = knows_advice(MADV_DONTNEED_LOCKED, out->page_size);
-	overcommit = read_number("/proc/sys/vm/overcommit_memory", SIZE_MAX);
+	overcommit = number_or("/proc/sys/vm/overcommit_memory", SIZE_MAX);
 	out->overcommit = overcommit > 2 ? -1 : (int)overcommit;
 	probe_memory(out);
 	out->limit_as = read_limit(RLIMIT_AS);
 	out->limit_data = read_limit(RLIMIT_DATA);
 	out->limit_memlock = read_limit(RLIMIT_MEMLOCK);
-	out->max_map_count = read_number("/proc/sys/vm/max_map_count", 0);
+	out->max_map_count = number_or("/proc/sys/vm/max_map_count", 0);
 	cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	out->cpus = cpus > 0 ? (unsigned)cpus : 1;
 	probe_kernel(out);
@@ -155,12 +114,6 @@ size_t os_memory_total(void)
 	if (os_read_file("/proc/meminfo", text, sizeof(text), NULL) != 0)
 		return 0;
 	return field_or_zero(text, "MemTotal");
-}
-
-bool os_thp_usable(void)
-{
-	enum os_thp thp = read_thp();
-	return thp == OS_THP_MADVISE || thp == OS_THP_ALWAYS;
 }
 
 bool os_can_populate(void)

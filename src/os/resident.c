@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #define _GNU_SOURCE
+#include "os/machine.h"
 #include "os/os.h"
 
 #include <errno.h>
@@ -83,6 +84,23 @@ static int by_scan(int fd, uint64_t start, uint64_t end, struct found *f)
 		arg.start = arg.walk_end;
 	}
 	return 0;
+}
+
+bool os_can_scan_pagemap(void)
+{
+	uint64_t page = os_page_size(), start = (uintptr_t)&page & ~(page - 1);
+	int saved_errno = errno;
+	struct found f = {0};
+	bool can = false;
+	int fd;
+
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		can = by_scan(fd, start, start + page, &f) == 0;
+		close(fd);
+	}
+	errno = saved_errno;
+	return can;
 }
 
 static ssize_t read_at(int fd, void *buffer, size_t length, uint64_t offset)
