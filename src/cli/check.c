@@ -3,84 +3,52 @@
 #include "cli/check.h"
 #include "cli/cli.h"
 
-#include "base/base.h"
-#include "conf/conf.h"
-
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define COMMAND "sparena check"
 
-/* Options that are right, against what this machine has. */
-static void check_fit(struct report *r, const struct conf *c, const struct os_probe *p, size_t reservation)
-{
-	const char *fix = "choose a smaller limit, as in limit:50%";
-	char value[SIZE_TEXT_MAX + 16], size[SIZE_TEXT_MAX];
-
-	if (c->reserve != CONF_AUTO && c->reserve > reservation && reservation < CHECK_RESERVATION_MAX) {
-		size_format(c->reserve, size);
-		snprintf(value, sizeof(value), "reserve:%s", size);
-		report_add(r, "options", REPORT_PROBLEM, value, "is more address space than can be reserved",
-		           "leave reserve:auto");
-		return;
-	}
-	if (c->limit == CONF_UNLIMITED) {
-		report_add(r, "options", REPORT_OK, "valid",
-		           "without a limit the machine's memory is the limit", NULL);
-		return;
-	}
-	size_format(c->limit, size);
-	snprintf(value, sizeof(value), "limit:%s", size);
-	if (p->memory_total != 0 && c->limit > p->memory_total)
-		report_add(r, "options", REPORT_NOTE, value,
-		           "is more than the machine's memory, so it protects nothing", fix);
-	else if (p->memory_total != 0 && c->limit > p->memory_available)
-		report_add(r, "options", REPORT_NOTE, value, "is more than the memory that is available now",
-		           fix);
-	else
-		report_add(r, "options", REPORT_OK, value, "is available", NULL);
-}
-
-static void check_options(struct report *r, const char *options, const struct os_probe *p, size_t reservation)
-{
-	char error[CONF_ERROR_MAX];
-	struct conf c;
-
-	conf_default(&c);
-	if (conf_parse(&c, options, CONF_SCOPE_PROCESS, p->memory_total, error) != 0 ||
-	    conf_check(&c, CONF_LIMIT_MINIMUM, error) != 0)
-		report_add(r, "options", REPORT_PROBLEM, "not valid", error, NULL);
-	else
-		check_fit(r, &c, p, reservation);
-}
-
 static int print_help(void)
 {
 	printf("Usage: " COMMAND " [OPTION]...\n"
 	       "Says what this machine can back, what that means, and what to change where it cannot.\n\n"
-	       "  -j, --json             print an array of findings instead of lines\n"
+	       "  -j, --json             print one JSON object instead of lines\n"
 	       "  -o, --options=OPTIONS  check these too, as key:value,key:value, after SPARENA_CONF's\n"
 	       "  -h, --help             show this help\n\n"
 	       "OPTIONS, and their defaults:\n");
 	cli_print_options(CONF_SCOPE_PROCESS);
-	printf("\nThe exit status is 1 when a problem keeps sparena from keeping its promise.\n");
+	printf("\n"
+	       "The exit status is 1 when a problem keeps sparena from keeping its promise, 2 when the\n"
+	       "command line is wrong.\n");
 	return cli_finish(0);
+}
+
+static void read_options(struct check *c, const char *options)
+{
+	conf_default(&c->conf);
+	c->options_given = options[0] != '\0';
+	c->options_valid = conf_parse(&c->conf, options, CONF_SCOPE_PROCESS, c->probe.memory_total,
+	                              c->options_error) == 0 &&
+	                   conf_check(&c->conf, CONF_LIMIT_MINIMUM, c->options_error) == 0;
 }
 
 static int check(const struct cli_options *o, bool json)
 {
-	struct os_probe probe;
-	struct report r;
-	size_t reservation;
+	struct check c = {.root = "", .cgroup_box = OS_UNLIMITED};
 
-	os_probe(&probe);
-	report_begin(&r, json);
-	reservation = check_machine(&r, &probe);
-	if (o->text[0] != '\0')
-		check_options(&r, o->text, &probe, reservation);
-	report_end(&r);
-	return cli_finish(r.problems == 0 ? 0 : CLI_FAILURE);
+	os_probe(&c.probe);
+	read_options(&c, o->text);
+	report_begin(&c.report, stdout, json);
+	check_kernel(&c);
+	check_huge_pages(&c);
+	check_memory(&c);
+	check_limits(&c);
+	check_cgroup(&c);
+	check_options(&c);
+	check_start(&c);
+	report_end(&c.report);
+	return cli_finish(c.report.problems == 0 ? 0 : CLI_FAILURE);
 }
 
 int cli_check(int argc, char **argv)

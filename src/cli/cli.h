@@ -65,7 +65,11 @@ enum cli_obstacle {
 enum cli_obstacle cli_program_obstacle(const char *name);
 
 /* Path of the drop-in library: beside this executable, or in the lib directory
- * that belongs to it. NULL, with a message, when it is not there. */
+ * that belongs to it. NULL when it is not there, the first with a message. */
 const char *cli_find_library(void);
+const char *cli_look_for_library(void);
+
+/* Whether LD_PRELOAD can name a file: it has no way to write a space or a colon. */
+bool cli_can_preload(const char *library);
 
 #endif

@@ -108,18 +108,45 @@ static bool library_in(const char *directory, char library[PATH_MAX])
 	return n > 0 && n < PATH_MAX && access(library, R_OK) == 0;
 }
 
-const char *cli_find_library(void)
+/* Where the library may be, for a command that is in `beside`. */
+struct places {
+	char beside[PATH_MAX];
+	char installed[PATH_MAX + sizeof(LIBDIR_FROM_BINDIR)];
+};
+
+static bool find_places(struct places *p)
+{
+	if (!own_directory(p->beside))
+		return false;
+	snprintf(p->installed, sizeof(p->installed), "%s/" LIBDIR_FROM_BINDIR, p->beside);
+	return true;
+}
+
+const char *cli_look_for_library(void)
 {
 	static char found[PATH_MAX];
-	char beside[PATH_MAX], installed[PATH_MAX + sizeof(LIBDIR_FROM_BINDIR)];
+	struct places p;
 
-	if (!own_directory(beside)) {
-		cli_error("cannot find out where this program is: is /proc mounted?");
-		return NULL;
-	}
-	snprintf(installed, sizeof(installed), "%s/" LIBDIR_FROM_BINDIR, beside);
-	if (library_in(beside, found) || library_in(installed, found))
+	if (find_places(&p) && (library_in(p.beside, found) || library_in(p.installed, found)))
 		return found;
-	cli_error("cannot find " DROPIN_SONAME ": it is neither in %s nor in %s", beside, installed);
 	return NULL;
+}
+
+const char *cli_find_library(void)
+{
+	const char *found = cli_look_for_library();
+	struct places p;
+
+	if (found != NULL)
+		return found;
+	if (!find_places(&p))
+		cli_error("cannot find out where this program is: is /proc mounted?");
+	else
+		cli_error("cannot find " DROPIN_SONAME ": it is neither in %s nor in %s", p.beside, p.installed);
+	return NULL;
+}
+
+bool cli_can_preload(const char *library)
+{
+	return strpbrk(library, ": \t\n") == NULL;
 }

@@ -115,7 +115,7 @@ static void preload(const char *library)
 	const char *before = getenv("LD_PRELOAD");
 	char *list;
 
-	if (strpbrk(library, ": \t") != NULL) {
+	if (!cli_can_preload(library)) {
 		cli_error("'%s' cannot be preloaded: LD_PRELOAD has no way to name a path with a space or "
 		          "a colon in it",
 		          library);

@@ -122,51 +122,6 @@ expect 2 run true
 err 'thp:"bad" is not known'
 unset SPARENA_CONF
 
-# ---- check
-
-for conf in "" limit:64M limit:50% log:true; do
-	"$sparena" check -o "$conf" >"$scratch/out" 2>"$scratch/err"
-	code=$?
-	what="sparena check -o '$conf'"
-	problems=$(grep -c '^[^ ]* *problem ' "$scratch/out")
-	case $code in
-	0) [ "$problems" -eq 0 ] || fail "$what: exit code 0 in spite of a problem" ;;
-	1) [ "$problems" -gt 0 ] || fail "$what: exit code 1 without a problem" ;;
-	*) fail "$what: exit code $code" ;;
-	esac
-	for line in kernel populate thp mthp overcommit memory swap RLIMIT_AS RLIMIT_DATA RLIMIT_MEMLOCK \
-		max_map_count reservation; do
-		grep -q "^$line  *\(ok\|note\|problem\) " "$scratch/out" || fail "$what: no $line"
-	done
-done
-expect 1 check -o lmit:3
-out 'unknown option "lmit"'
-expect 1 check -o limit:64K
-out "below the 4M"
-"$sparena" check -o limit:1P >"$scratch/out" 2>"$scratch/err"
-what="sparena check -o limit:1P"
-out "is more than the machine's memory"
-expect 2 check extra
-err "unexpected argument 'extra'"
-
-"$sparena" check --json -o 'l"mit:3' >"$scratch/out" 2>"$scratch/err"
-what="sparena check --json"
-out '"name": "kernel", "state": "ok"'
-out 'unknown option \"l\"mit\"'
-if command -v python3 >/dev/null; then
-	python3 -c 'import json, sys
-findings = json.load(sys.stdin)
-assert findings[-1]["state"] == "problem" and findings[-1]["name"] == "options", findings
-assert all(set(f) == {"name", "state", "value", "meaning", "fix"} for f in findings)' \
-		<"$scratch/out" 2>"$scratch/err" || fail "$what: not the JSON that it should be"
-fi
-
-(ulimit -v 2000000 && "$sparena" check >"$scratch/out" 2>"$scratch/err")
-what="sparena check under ulimit -v"
-out "RLIMIT_AS      note"
-out "reservation    note     1 GiB"
-out "ulimit -v unlimited"
-
 # ---- run: programs. Without the library there is nothing to run them with.
 
 if [ ! -e "$build/libsparena_malloc.so" ]; then

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# The documentation and the table of options name the same options.
+# The documentation and the table of options name the same options; the manual page of
+# the command names what `sparena check` looks at.
 # Usage: test_docs.sh SPARENA SOURCE_ROOT
 #        test_docs.sh --self-test SPARENA
 set -u
@@ -38,6 +39,16 @@ check_file()
 	done
 }
 
+# check_groups FILE: it has each group of findings as a heading.
+check_groups()
+{
+	"$sparena" check --json | grep -o '"group": "[^"]*"' | sort -u | cut -d'"' -f4 >"$scratch/groups"
+	[ "$(wc -l <"$scratch/groups")" -ge 5 ] || { echo "FAIL: sparena check has no groups"; failed=1; }
+	while read -r group; do
+		grep -qx "\.B $group" "$1" || { echo "FAIL: ${1##*/} does not name the group $group"; failed=1; }
+	done <"$scratch/groups"
+}
+
 check()
 {
 	failed=0
@@ -51,6 +62,10 @@ check()
 		files=$((files + 1))
 		case ${file##*/} in
 		README.md | sparena-options.7) check_file "$file" all ;;
+		sparena.1)
+			check_file "$file" some
+			check_groups "$file"
+			;;
 		*) check_file "$file" some ;;
 		esac
 	done
@@ -62,6 +77,7 @@ self_test()
 {
 	wrong=0
 	mkdir "$scratch/root"
+	check_groups /dev/null >"$scratch/said"
 	options | sed 's/.*/`&:1`/' >"$scratch/all"
 	cp "$scratch/all" "$scratch/root/README.md"
 	check "$scratch/root" || { echo "FAIL: right documentation is refused"; wrong=1; }
@@ -71,6 +87,13 @@ self_test()
 	{ cat "$scratch/all"; echo 'or `colour:red`'; } >"$scratch/root/README.md"
 	check "$scratch/root" >"$scratch/said" && { echo "FAIL: an invented option goes unnoticed"; wrong=1; }
 	grep -q colour "$scratch/said" || wrong=1
+	cp "$scratch/all" "$scratch/root/README.md"
+	mkdir "$scratch/root/doc"
+	sed 's/^/.B /' "$scratch/groups" >"$scratch/root/doc/sparena.1"
+	check "$scratch/root" || { echo "FAIL: a right manual page is refused"; wrong=1; }
+	sed 's/^/.B /; /memory/d' "$scratch/groups" >"$scratch/root/doc/sparena.1"
+	check "$scratch/root" >"$scratch/said" && { echo "FAIL: a missing group goes unnoticed"; wrong=1; }
+	grep -q "the group memory" "$scratch/said" || wrong=1
 	return $wrong
 }
 

@@ -29,8 +29,8 @@ skip()
 # show FILE...: what was written, for the reader of a failure.
 show()
 {
-	for file in "$@"; do
-		sed "s|^|    $(basename "$file"): |" "$file"
+	for shown in "$@"; do
+		sed "s|^|    $(basename "$shown"): |" "$shown"
 	done
 }
 

@@ -165,8 +165,13 @@ static void test_hybrid(void **state)
 	find_at("/sys/fs/cgroup/unified/x", true);
 	assert_true(g.hybrid && g.version == OS_CGROUP_V2);
 	assert_int_equal(read_level(0).limit, 8192);
-	/* A name that only contains the word, and a mount of another controller. */
-	plant_proc("4:memoryless,name=memory:/x\n0::/x\n", mounts);
+	/* A mount of another controller, with a cgroup of the same name. */
+	plant("sys/fs/cgroup/cpu/x/cgroup.procs", "");
+	plant_proc("4:memory:/x\n", MOUNT_V1("/") MOUNT_OTHERS);
+	find_at("/sys/fs/cgroup/memory/x", true);
+	/* A name that only contains the word. */
+	plant("proc/self/mountinfo", mounts);
+	plant("proc/self/cgroup", "4:memoryless,name=memory:/x\n0::/x\n");
 	find_at("/sys/fs/cgroup/unified/x", true);
 }
 
@@ -383,6 +388,13 @@ static void test_long(void **state)
 	is_top();
 	/* One that can't be named as a whole: what can be named of it. */
 	plant_with("proc/self/cgroup", "0::%s\n", longer);
+	find_at(expected, false);
+	/* And not another, whose name is the same as far as there is room. */
+	for (size_t length = 4080; length > 4040; length--) {
+		snprintf(directory, sizeof(directory), "sys/fs/cgroup%s", longer);
+		directory[length - strlen(plant_root) - 1] = '\0';
+		plant_in(directory, "cgroup.procs", "");
+	}
 	find_at(expected, false);
 	/* Longer than the kernel writes: as if it were not there. */
 	for (size_t parts = 82; parts < 500; parts += 60) {

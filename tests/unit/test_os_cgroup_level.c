@@ -171,7 +171,7 @@ static void test_file_bytes(void **state)
 	assert_int_equal(os_cgroup_file_bytes(OS_CGROUP_V2, "active_file 7"), 7);
 	assert_int_equal(os_cgroup_file_bytes(OS_CGROUP_V1, "active_file 7"), 0);
 	assert_int_equal(
-		os_cgroup_file_bytes(OS_CGROUP_V2, "xactive_file 7\ninactive_file 5\nactive_filex 3\n"), 5);
+		os_cgroup_file_bytes(OS_CGROUP_V2, "xactive_file 7\ninactive_file5 1\ninactive_file 5\nactive_filex 3\n"), 5);
 	assert_int_equal(os_cgroup_file_bytes(OS_CGROUP_V2, "active_file 7\nshmem 8\n"), 0);
 	assert_int_equal(os_cgroup_file_bytes(OS_CGROUP_V2, "active_file x\ninactive_file 5\n"), 5);
 	assert_int_equal(

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What `sparena check` makes of machines that are planted. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "cli/check.h"
+
+#include "../support/plant.h"
+
+static struct check c;
+static char *text;
+static size_t text_length;
+
+static void begin(void)
+{
+	free(text);
+	text = NULL;
+	memset(&c, 0, sizeof(c));
+	c.root = plant_root;
+	c.cgroup_box = OS_UNLIMITED;
+	c.probe.memory_total = 8 * GiB;
+	c.probe.memory_available = 6 * GiB;
+	c.reservation = CHECK_RESERVATION_MAX;
+	conf_default(&c.conf);
+	report_begin(&c.report, open_memstream(&text, &text_length), false);
+}
+
+static void end(void)
+{
+	report_end(&c.report);
+	fclose(c.report.out);
+	errno = 0;
+}
+
+static void run(void (*look)(struct check *))
+{
+	begin();
+	look(&c);
+	end();
+}
+
+/* The text, with every run of white space as one blank. */
+static const char *flat(void)
+{
+	static char out[65536];
+	size_t n = 0;
+
+	for (const char *p = text; *p != '\0' && n < sizeof(out) - 1; p++) {
+		bool blank = *p == ' ' || *p == '\n';
+
+		if (!blank || (n > 0 && out[n - 1] != ' '))
+			out[n++] = blank ? ' ' : *p;
+	}
+	out[n] = '\0';
+	return out;
+}
+
+static void says(const char *what)
+{
+	if (strstr(flat(), what) == NULL)
+		fail_msg("no \"%s\" in:\n%s", what, text);
+}
+
+static void says_not(const char *what)
+{
+	if (strstr(flat(), what) != NULL)
+		fail_msg("\"%s\" in:\n%s", what, text);
+}
+
+/* ---- cgroups ------------------------------------------------------------------------ */
+
+static void plant_v2(const char *path)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "0::%s\n", path);
+	plant("proc/self/cgroup", line);
+	plant("proc/self/mountinfo", "41 31 0:38 / /cg rw - cgroup2 cgroup2 rw\n");
+	plant("cg/cgroup.procs", "");
+	plant("cg/a/cgroup.procs", "");
+	plant("cg/a/b/cgroup.procs", "");
+	plant("cg/a/memory.max", "1073741824\n");
+	plant("cg/a/memory.current", "314572800\n");
+	plant("cg/a/memory.swap.max", "0\n");
+	plant("cg/a/b/memory.max", "max\n");
+	plant("cg/a/b/memory.high", "max\n");
+	plant("cg/a/b/memory.current", "4096\n");
+	plant("cg/a/b/memory.swap.max", "max\n");
+	plant("cg/a/b/memory.stat", "inactive_file 2048\n");
+}
+
+static void test_cgroup_ancestor(void **state)
+{
+	(void)state;
+	plant_v2("/a/b");
+	run(check_cgroup);
+	says("/cg/a/b (version 2): this process's memory counts there");
+	says("limit note 1 GiB, set on /tmp/");
+	says("/cg/a: the kernel kills beyond it");
+	says("high ok none");
+	/* What is left where least is left: 724 MiB, less an eighth. */
+	says("sparena run --limit 633M -- PROGRAM");
+	says("use ok 300 MiB, 0 B of it file cache: leaves 724 MiB");
+	says("swap ok not allowed");
+	says_not("unreadable"); /* the one without a controller */
+	assert_int_equal(c.cgroup_box, GiB);
+	assert_int_equal(c.report.problems, 0);
+	/* A small use below does not help where the one above is full. */
+	plant("cg/a/memory.current", "1073741824\n");
+	run(check_cgroup);
+	says("limit problem 1 GiB");
+	says("leaves less than start-up needs to change it: echo 64M > /tmp/");
+	says("/cg/a/memory.max");
+	says("use note 1 GiB, 0 B of it file cache: leaves 0 B");
+	assert_int_equal(c.report.problems, 1);
+}
+
+static void test_cgroup_own(void **state)
+{
+	(void)state;
+	plant_v2("/a/b");
+	plant("cg/a/b/memory.max", "104857600\n");
+	plant("cg/a/b/memory.high", "52428800\n");
+	plant("cg/a/b/memory.swap.max", "1048576\n");
+	plant("cg/a/memory.swap.max", "max\n");
+	c.probe.swap_total = 0;
+	run(check_cgroup);
+	says("limit note 100 MiB, set on /tmp/");
+	says("/cg/a/b: the kernel kills");
+	says("high note 50 MiB, set on /tmp/");
+	says("echo max > /tmp/");
+	says("/cg/a/b/memory.high");
+	says("--limit 43M --");
+	says("swap ok 1 MiB: the machine has none");
+	assert_int_equal(c.cgroup_box, 100 * MiB);
+	/* Swap that the cgroup allows and the machine has comes before the kill. */
+	begin();
+	c.probe.swap_total = GiB;
+	check_cgroup(&c);
+	end();
+	says("swap ok 1 MiB: as far as the machine has it");
+	assert_int_equal(c.cgroup_box, 101 * MiB);
+}
+
+static void test_cgroup_with_limit_given(void **state)
+{
+	(void)state;
+	plant_v2("/a/b");
+	begin();
+	c.options_given = c.options_valid = true;
+	c.conf.limit = 512 * MiB;
+	check_cgroup(&c);
+	check_options(&c);
+	end();
+	says("limit ok 1 GiB, set on");
+	says("options ok limit:512M: is available");
+	begin();
+	c.options_given = c.options_valid = true;
+	c.conf.limit = 800 * MiB;
+	check_cgroup(&c);
+	check_options(&c);
+	end();
+	says("options note limit:800M: leaves little in the cgroup");
+	says("as in limit:633M");
+	begin();
+	c.options_given = c.options_valid = true;
+	c.conf.limit = GiB;
+	check_cgroup(&c);
+	check_options(&c);
+	end();
+	says("limit note 1 GiB, set on");
+	says("options problem limit:1G: is not below the 1 GiB that the cgroup allows");
+	assert_int_equal(c.report.problems, 1);
+}
+
+static void test_limit_and_machine(void **state)
+{
+	(void)state;
+	begin();
+	c.options_given = c.options_valid = true;
+	c.conf.limit = 9 * GiB;
+	check_options(&c);
+	end();
+	says("options problem limit:9G: is not below the 8 GiB that the machine has");
+	says("as in limit:3G");
+	begin();
+	c.options_given = c.options_valid = true;
+	c.conf.limit = 9 * GiB;
+	c.probe.swap_total = 2 * GiB;
+	check_options(&c);
+	end();
+	says("options note limit:9G: is more than the memory that is available now");
+	begin();
+	c.options_given = c.options_valid = true;
+	c.conf.reserve = GiB;
+	c.reservation = 512 * MiB;
+	check_options(&c);
+	end();
+	says("options problem reserve:1G: is more address space");
+	begin();
+	c.options_given = true;
+	strcpy(c.options_error, "because");
+	check_options(&c);
+	end();
+	says("options problem not valid: because");
+}
+
+static void test_cgroup_strange(void **state)
+{
+	(void)state;
+	plant("proc/self/cgroup", "4:memory:/it's a\t\"x\"\\\xff\n0::/\n");
+	plant("proc/self/mountinfo", "35 31 0:32 / /cg rw - cgroup cgroup rw,memory\n"
+	                             "41 31 0:38 / /u rw - cgroup2 cgroup2 rw\n");
+	plant("cg/it's a\t\"x\"\\\xff/cgroup.procs", "");
+	plant("cg/it's a\t\"x\"\\\xff/memory.limit_in_bytes", "4096\n");
+	plant("cg/it's a\t\"x\"\\\xff/memory.usage_in_bytes", "garbage\n");
+	run(check_cgroup);
+	says("/cg/it's a\\011\"x\"\\\\377 (version 1, hybrid)");
+	says("limit problem 4 KiB");
+	says("/cg/it'\\''s a\\011\"x\"\\\\377/memory.limit_in_bytes'");
+	says("unreadable note /tmp/");
+	says("Invalid argument: a limit may be missed");
+	says_not("high");
+}
+
+static void test_cgroup_not_seen(void **state)
+{
+	(void)state;
+	run(check_cgroup);
+	says("cgroup ok none: the machine's memory is the bound");
+	plant("proc/self/cgroup", "4:memory:/x\n");
+	plant("proc/self/mountinfo", "");
+	run(check_cgroup);
+	says("cgroup note version 1: the hierarchy is not mounted");
+	says("mount -t cgroup -o memory cgroup");
+	plant("proc/self/cgroup", "0::/x\n");
+	run(check_cgroup);
+	says("cgroup note version 2: the hierarchy is not mounted");
+	says("mount -t cgroup2 cgroup2 /sys/fs/cgroup");
+	plant("proc/self/mountinfo", "41 31 0:38 / /cg rw - cgroup2 cgroup2 rw\n");
+	plant("cg/cgroup.procs", "");
+	run(check_cgroup);
+	says("/cg (version 2): is the nearest that can be seen");
+	says("limit ok none");
+	unplant("proc/self/cgroup");
+	plant("proc/self/cgroup/file", "");
+	run(check_cgroup);
+	says("cgroup note Is a directory");
+}
+
+/* ---- huge pages, memory ---------------------------------------------------------------- */
+
+#define THP "sys/kernel/mm/transparent_hugepage/"
+#define POOL "sys/kernel/mm/hugepages/hugepages-2048kB/"
+
+static void test_thp(void **state)
+{
+	(void)state;
+	run(check_huge_pages);
+	says("thp note the kernel has no transparent huge pages");
+	says("hugetlb ok the kernel has no pools");
+	says_not("defrag");
+	plant(THP "enabled", "always madvise [never]\n");
+	plant(THP "hpage_pmd_size", "2097152\n");
+	plant(THP "defrag", "always [defer] defer+madvise madvise never\n");
+	run(check_huge_pages);
+	says("thp note never");
+	says("echo madvise > /" THP "enabled");
+	says_not("defrag");
+	plant(THP "enabled", "[always] madvise never\n");
+	run(check_huge_pages);
+	says("thp ok always");
+	says("defrag note defer");
+	says("echo madvise > /" THP "defrag");
+	plant(THP "hugepages-2048kB/enabled", "always inherit madvise [never]\n");
+	plant(THP "defrag", "always defer defer+madvise [madvise] never\n");
+	run(check_huge_pages);
+	says("thp note never");
+	says("echo inherit > /" THP "hugepages-2048kB/enabled");
+	plant(THP "hugepages-2048kB/enabled", "always inherit [madvise] never\n");
+	run(check_huge_pages);
+	says("thp ok madvise");
+	says("defrag ok madvise");
+	assert_int_equal(c.report.problems, 0);
+}
+
+static void test_pools(void **state)
+{
+	(void)state;
+	plant(POOL "nr_hugepages", "0\n");
+	run(check_huge_pages);
+	says("hugetlb 2M ok no pool");
+	says("echo 64 > /" POOL "nr_hugepages");
+	plant(POOL "nr_overcommit_hugepages", "7\n");
+	run(check_huge_pages);
+	says("hugetlb 2M ok 0 pages (0 B), 0 free, up to 7 in surplus allowed");
+	plant(POOL "nr_hugepages", "64\n");
+	plant(POOL "free_hugepages", "60\n");
+	plant(POOL "resv_hugepages", "20\n");
+	plant(POOL "surplus_hugepages", "4\n");
+	run(check_huge_pages);
+	says("hugetlb 2M note 64 pages (128 MiB), 60 free, 20 of them reserved, 4 in surplus, up to 7");
+	says("80 MiB of memory wait for programs");
+	says("echo 20 > /" POOL "nr_hugepages"); /* 64 without 4 in surplus and 40 idle ones */
+	plant(POOL "free_hugepages", "20\n");
+	run(check_huge_pages);
+	says("hugetlb 2M ok 64 pages");
+	says("is all in other programs' use");
+}
+
+static void test_memory(void **state)
+{
+	(void)state;
+	begin();
+	check_memory(&c);
+	end();
+	says("memory ok 8 GiB, 6 GiB of it available");
+	says("overcommit ok 0");
+	says("swap ok none");
+	plant("proc/swaps",
+	      "Filename Type Size Used Priority\n/dev/sda2 partition 1048576 0 -2\n"
+	      "/dev/zram0 partition 1048576 0 100\n/a file 4 0 0\n/b file 4 0 0\n/c file 4 0 0\n");
+	plant("sys/module/zswap/parameters/enabled", "Y\n");
+	plant("proc/meminfo", "CommitLimit: 4194304 kB\nCommitted_AS: 1048576 kB\n");
+	begin();
+	c.probe.overcommit = 2;
+	c.probe.swap_total = 2 * GiB;
+	c.probe.swap_free = GiB;
+	check_memory(&c);
+	end();
+	says("overcommit note 2 (strict), 3 GiB left of 4 GiB");
+	says("swap note 2 GiB, 1 GiB of it free: /dev/sda2 (partition, 1 GiB), /dev/zram0 (zram, 1 GiB), "
+	     "/a (file, 4 KiB), /b (file, 4 KiB) and 1 more:");
+	says("zram note /dev/zram0: is compressed memory");
+	says("swapoff /dev/zram0");
+	says("zswap ok on");
+	begin();
+	c.probe.overcommit = 2;
+	c.probe.memory_available = GiB;
+	check_memory(&c);
+	end();
+	says("overcommit ok 2 (strict), 3 GiB left");
+	begin();
+	c.probe.overcommit = 1;
+	check_memory(&c);
+	end();
+	says("overcommit note 1 (always)");
+	begin();
+	c.probe.overcommit = -1;
+	c.probe.memory_total = 0;
+	check_memory(&c);
+	end();
+	says("overcommit note unknown");
+	says("memory note unknown");
+}
+
+static int remove_all(void **state)
+{
+	free(text);
+	return plant_remove(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_cgroup_ancestor, plant_clear),
+		cmocka_unit_test_setup(test_cgroup_own, plant_clear),
+		cmocka_unit_test_setup(test_cgroup_with_limit_given, plant_clear),
+		cmocka_unit_test_setup(test_limit_and_machine, plant_clear),
+		cmocka_unit_test_setup(test_cgroup_strange, plant_clear),
+		cmocka_unit_test_setup(test_cgroup_not_seen, plant_clear),
+		cmocka_unit_test_setup(test_thp, plant_clear),
+		cmocka_unit_test_setup(test_pools, plant_clear),
+		cmocka_unit_test_setup(test_memory, plant_clear),
+	};
+
+	return cmocka_run_group_tests(tests, plant_make, remove_all);
+}
