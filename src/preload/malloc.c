@@ -15,7 +15,10 @@ static void *no_memory(void)
 	return NULL;
 }
 
-/* realloc(p, 0) frees p and returns NULL, as glibc's does. */
+/*
+ * realloc(p, 0) frees p and returns NULL, as glibc's does. A block that is to shrink may
+ * need a new one; where none is to be had, the old one is large enough.
+ */
 EXPORT void *realloc(void *p, size_t size)
 {
 	if (unlikely(p && !heap_owns(p))) {
@@ -23,7 +26,9 @@ EXPORT void *realloc(void *p, size_t size)
 		return size ? no_memory() : NULL;
 	}
 	void *q = sparena_je_realloc(p, size);
-	return q || (p && !size) ? q : no_memory();
+	if (likely(q) || (p && !size))
+		return q;
+	return p && size <= sparena_je_malloc_usable_size(p) ? p : no_memory();
 }
 
 EXPORT void *reallocarray(void *p, size_t n, size_t size)

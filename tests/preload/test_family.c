@@ -305,6 +305,38 @@ static void test_limit_and_back(void **state)
 	assert_true(n[1] + 2 >= n[0]);
 }
 
+/* A smaller block may not be had any more: then the old one serves. */
+static void test_shrink_at_limit(void **state)
+{
+	struct link {
+		struct link *next;
+	} *chain = NULL, *p;
+	unsigned char *blocks[] = { malloc(1000), malloc(100000), malloc(3 * MIB) };
+	static const size_t had[] = { 1000, 100000, 3 * 1024 * 1024 };
+	(void)state;
+	for (size_t i = 0; i < COUNT(blocks); i++) {
+		assert_non_null(blocks[i]);
+		fill(blocks[i], had[i], 13);
+	}
+	for (size_t size = MIB; size >= 64; size /= 2)
+		for (; (p = malloc(size)); chain = p)
+			p->next = chain;
+	assert_refused(malloc(100), ENOMEM);
+	for (size_t i = 0; i < COUNT(blocks); i++) {
+		errno = 77;
+		blocks[i] = realloc(blocks[i], 100);
+		assert_non_null(blocks[i]);
+		assert_int_equal(errno, 77);
+		check(blocks[i], 100, 13);
+		assert_refused(realloc(opaque(blocks[i]), 4 * MIB), ENOMEM);
+		free(blocks[i]);
+	}
+	for (; chain; chain = p) {
+		p = chain->next;
+		free(chain);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_errno_untouched),
 		cmocka_unit_test(test_calloc_reads_zero),
 		cmocka_unit_test(test_limit_and_back),
+		cmocka_unit_test(test_shrink_at_limit),
 	};
 	return cmocka_run_group_tests(tests, family_setup, NULL);
 }
