@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What tells of the heap, or sets it: glibc's functions and our own. */
 #include <errno.h>
+#include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,26 @@ EXPORT struct mallinfo2 mallinfo2(void)
 		.keepcost = heap_process.pages.resident_free,
 	};
 }
+
+static int as_int(size_t n)
+{
+	return n < INT_MAX ? (int)n : INT_MAX;
+}
+
+/* Of old programs: its members are int, and stop at what that holds. */
+EXPORT struct mallinfo mallinfo(void)
+{
+	struct mallinfo2 m = mallinfo2();
+	return (struct mallinfo){
+		.arena = as_int(m.arena),
+		.uordblks = as_int(m.uordblks),
+		.fordblks = as_int(m.fordblks),
+		.keepcost = as_int(m.keepcost),
+	};
+}
+
+struct mallinfo __libc_mallinfo(void);
+EXPORT struct mallinfo __libc_mallinfo(void) __attribute__((alias("mallinfo"))); /* as in libc_names.c */
 
 /* glibc's parameters tune glibc's heap: known ones are accepted and change nothing. */
 EXPORT int mallopt(int parameter, int value)

@@ -56,6 +56,21 @@ static void test_mallinfo2(void **state)
 	assert_true(after.uordblks < with.uordblks - 31 * MIB);
 }
 
+/* The old one, whose members are int. */
+static void test_mallinfo(void **state)
+{
+	struct mallinfo (*info)(void);
+	(void)state;
+	*(void **)&info = library_function("mallinfo");
+	struct mallinfo before = info();
+	void *p = malloc(32 * MIB);
+	assert_non_null(p);
+	struct mallinfo with = info();
+	assert_true(with.uordblks >= before.uordblks + 31 * (int)MIB);
+	assert_true(with.arena >= with.uordblks && with.fordblks >= 0 && with.keepcost >= 0);
+	free(p);
+}
+
 static void test_mallopt(void **state)
 {
 	(void)state;
@@ -222,6 +237,7 @@ int main(void)
 		cmocka_unit_test(test_valloc),
 		cmocka_unit_test(test_trim),
 		cmocka_unit_test(test_mallinfo2),
+		cmocka_unit_test(test_mallinfo),
 		cmocka_unit_test(test_mallopt),
 		cmocka_unit_test(test_malloc_stats),
 		cmocka_unit_test(test_malloc_info),
