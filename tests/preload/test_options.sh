@@ -74,6 +74,18 @@ conf=limit:1%,strict:true
 total=$(sed -n 's/^MemTotal:[^0-9]*\([0-9]*\).*/\1/p' /proc/meminfo)
 [ "$total" -lt 1000000 ] || { ran 0 with "$conf" && reaches 4 $((total / 1024 / 100)); }
 
+# Without /proc, as in a bare chroot: the library starts before the C library's environ is set.
+without_proc()
+{
+	unshare -m true 2>/dev/null || { echo "not tried without /proc: unshare -m is refused"; return; }
+	# shellcheck disable=SC2016 # for the inner shell
+	ran 0 unshare -m sh -c 'mount -t tmpfs none /proc && LD_PRELOAD=$0 SPARENA_CONF=limit:16M exec "$1"' \
+		"$library" "$plain" && reaches 8 16
+}
+
+conf=limit:16M
+without_proc
+
 # ---- bad ones: the default is kept
 
 bad 'unknown option "lmit": did you mean "limit"?' lmit:64M
