@@ -87,9 +87,11 @@ std::size_t fill()
 void limit()
 {
 	std::size_t first = fill();
-	CHECK(first > 50);
-	for (int i = 0; i < 5; i++)
-		CHECK(fill() == first);
+	CHECK(first > 50 && first <= 256); // MiB: the limit
+	for (int i = 0; i < 5; i++) { // a block more or less: what lies between them may differ
+		std::size_t again = fill();
+		CHECK(again + 1 >= first && again <= first + 1);
+	}
 	volatile std::size_t beyond = SIZE_MAX / 4;
 	CHECK(new (std::nothrow) char[beyond] == nullptr);
 	CHECK(new (std::align_val_t(64), std::nothrow) char[beyond] == nullptr);
