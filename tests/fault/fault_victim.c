@@ -290,6 +290,7 @@ int main(int argc, char **argv)
 	if (!first)
 		return without_heap();
 	free(first);
+	clean_block(200 * KiB); /* out of new memory */
 	many_sizes(blocks);
 	check_books();
 	start_thread();

@@ -101,8 +101,10 @@ also=
 points=0
 no_heap=0
 before=0
-if ! traced; then
-	fail "untouched: exit code $?"
+traced
+code=$?
+if [ $code -ne 0 ]; then
+	fail "untouched: exit code $code"
 	show "$scratch/err"
 	finish
 fi
