@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# The sparena command: exit codes, messages, help. Usage: test_cli.sh BUILD_DIR
+# The sparena command: exit codes, messages, help; and what it promises of the program
+# that it runs. Usage: test_cli.sh BUILD_DIR UNTIL_NULL
 set -u
 
-build=$(cd "${1:?usage: test_cli.sh BUILD_DIR}" && pwd) || exit 1
+build=$(cd "${1:?usage: test_cli.sh BUILD_DIR UNTIL_NULL}" && pwd) || exit 1
+until_null=${2:?}
 sparena=$build/sparena
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
@@ -175,6 +177,17 @@ what="sparena run --stats=FILE"
 cat "$scratch"/stats-[0-9]* >"$scratch/out" 2>"$scratch/err"
 out '"committed_peak": '
 out '"backing": "anon"'
+
+# A program that takes what there is and gives it back: the limit holds, what is charged
+# is there, and what was freed is not.
+expect 0 run --limit 64M -o decay_ms:0 --stats="$scratch/stats" -- "$until_null"
+out "errno 12, again 1"
+number() { sed -n "s/^.*\"$1\": *\([0-9][0-9]*\).*\$/\1/p" "$scratch/stats"; }
+peak=$(number committed_peak)
+[ "$peak" -gt 50000000 ] && [ "$peak" -le 67108864 ] || fail "$what: committed_peak is $peak"
+charged=$(($(number committed) + $(number metadata)))
+[ "$charged" -eq "$(number resident)" ] || fail "$what: $charged are charged, $(number resident) resident"
+[ "$charged" -lt 8000000 ] || fail "$what: $charged are left at the end"
 
 # What preloading does not reach.
 if cc=$(command -v cc || command -v gcc); then

@@ -60,6 +60,15 @@ static inline struct sparena_stats family_stats(void)
 	return s;
 }
 
+/* Also says whether what is charged is what the kernel says is resident. */
+static inline struct sparena_stats family_books(void)
+{
+	struct sparena_stats s = family_stats();
+	assert_int_equal(s.committed + s.metadata, s.resident);
+	assert_true(s.resident <= s.limit);
+	return s;
+}
+
 /* Under a limit, so that a test that goes wrong cannot take the machine along. */
 static inline int family_setup(void **state)
 {

@@ -3,6 +3,8 @@
  * What the standard, POSIX and glibc's manual say of malloc and its relatives, asked
  * of the drop-in. Built twice: linked with it, and plain for LD_PRELOAD.
  */
+#include <sys/resource.h>
+
 #include "family.h"
 
 static const size_t KIB = 1024, MIB = 1024 * 1024;
@@ -285,6 +287,31 @@ static void test_calloc_reads_zero(void **state)
 	}
 }
 
+static long minor_faults(void)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_minflt;
+}
+
+static void test_backed(void **state)
+{
+	enum { MOST = 40 };
+	unsigned char *blocks[MOST];
+	(void)state;
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		for (size_t k = 0; k < MOST; k++)
+			assert_non_null(blocks[k] = k % 2 ? calloc(1, sizes[i]) : malloc(sizes[i]));
+		long before = minor_faults();
+		for (size_t k = 0; k < MOST; k++)
+			for (size_t at = 0; at < sizes[i]; at += 1000)
+				((volatile unsigned char *)blocks[k])[at] = 1;
+		assert_int_equal(minor_faults(), before);
+		for (size_t k = 0; k < MOST; k++)
+			free(blocks[k]);
+	}
+}
+
 /* Nothing was promised that is not there: NULL comes before trouble, and goes again. */
 static void test_limit_and_back(void **state)
 {
@@ -297,7 +324,7 @@ static void test_limit_and_back(void **state)
 		while (count < MOST && (blocks[count] = malloc(MIB - 1)))
 			memset(blocks[count++], 1, MIB - 1);
 		assert_int_equal(errno, ENOMEM);
-		assert_true(count > 100 && count < MOST);
+		assert_true(count > 100 && count * MIB <= family_books().limit);
 		for (size_t i = 0; i < count; i++)
 			free(blocks[i]);
 		n[round] = count;
@@ -354,6 +381,7 @@ int main(void)
 		cmocka_unit_test(test_realloc_refused),
 		cmocka_unit_test(test_errno_untouched),
 		cmocka_unit_test(test_calloc_reads_zero),
+		cmocka_unit_test(test_backed),
 		cmocka_unit_test(test_limit_and_back),
 		cmocka_unit_test(test_shrink_at_limit),
 	};

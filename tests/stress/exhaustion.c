@@ -2,8 +2,8 @@
 /*
  * Eight threads at the limit: each allocates until it is refused, frees half, and
  * goes on, while threads start and end (many with their first malloc at exhaustion)
- * and children are forked. Usage: stress_exhaustion [rounds]; the limit comes from
- * SPARENA_CONF.
+ * and children are forked. Usage: stress_exhaustion [rounds]; SPARENA_TEST_OPS goes
+ * before it; the limit comes from SPARENA_CONF.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../support/books.h"
+#include "../support/random.h"
 
 #define WORKERS 8
 #define MOST_BLOCKS 4000
@@ -171,7 +172,7 @@ static void run(long rounds)
 
 int main(int argc, char **argv)
 {
-	long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 100000;
+	long rounds = (long)random_ops(argc > 1 ? strtoul(argv[1], NULL, 10) : 100000);
 	pthread_attr_init(&small_stack);
 	pthread_attr_setstacksize(&small_stack, STACK);
 

@@ -219,6 +219,19 @@ static void *first_malloc(void *arg)
 	return NULL;
 }
 
+/* What nobody has used for a while goes back when something else is done. */
+static void idle_memory_goes_back(void **state)
+{
+	(void)state;
+	sparena_je_free(sparena_je_malloc(20 * MiB));
+	assert_true(region_committed(&h->data) >= 20 * MiB);
+	usleep((useconds_t)h->conf.decay_ms * 1300);
+	for (int i = 0; i < 100; i++)
+		sparena_je_free(sparena_je_malloc(100 * KiB));
+	assert_in_range(region_committed(&h->data), 0, 8 * MiB);
+	assert_in_range(resident(), 0, 10 * MiB);
+}
+
 /* A thread's first malloc, at exhaustion: with no room for its cache, or for an arena. */
 static void thread_starts_at_exhaustion(void **state)
 {
@@ -477,6 +490,7 @@ int main(void)
 		cmocka_unit_test_teardown(grows_in_place_into_free_pages, after),
 		cmocka_unit_test_teardown(all_of_it_serves_any_size, after),
 		cmocka_unit_test_teardown(environment_of_jemalloc_is_ignored, after),
+		cmocka_unit_test_teardown(idle_memory_goes_back, after),
 		cmocka_unit_test_teardown(thread_starts_at_exhaustion, after),
 		cmocka_unit_test_teardown(thread_that_only_frees_leaks_nothing, after),
 		cmocka_unit_test_teardown(metadata_has_a_reserve, after),
