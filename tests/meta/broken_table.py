@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""For broken.py: which test fails when which promise is switched off, and what it says
+then (a regular expression). broken.c says what each switch does.
+"""
+import collections
+
+PROMISES = {
+    "P1": "backed",
+    "P2": "fails as C does",
+    "P3": "goes back",
+    "P4": "books balance",
+    "P5": "zero when new",
+}
+SWITCHES = {
+    "populate": "P1",
+    "limit": "P2",
+    "kill": "P2",
+    "error": "P2",
+    "errno": "P2",
+    "address": "P2",
+    "keep": "P3",
+    "clock": "P3",
+    "remains": "P4",
+    "huge": "P4",
+    "dirty": "P5",
+}
+KILLED = object()  # no word, but SIGKILL
+
+
+def failed(name):
+    """What CMocka says."""
+    return rf"FAILED  \] {name}"
+
+
+BOOKS = r"books: committed .*"
+NO_ENOMEM = r'no "errno 12, again 1" in (its|the) output'
+EXIT_137 = "exit code 137"
+
+# Keys match whole names; a test is in one of them, or in WITHOUT.
+TABLE = {
+    "unit_os": {
+        "populate": failed("test_populate_discard"),
+        "address": failed("test_reserve"),
+        "keep": failed("test_populate_discard"),
+        "remains": failed("test_populate_discard"),
+    },
+    "unit_region": {
+        "populate": failed("commit_is_resident_and_charged"),
+        "limit": failed("limit_refuses_whole"),
+        "error": failed("limit_refuses_whole"),
+        "keep": failed("decommit_gives_back_and_zeroes"),
+        "remains": failed("decommit_gives_back_and_zeroes"),
+        "huge": failed("zones_say_what_may_be_huge"),
+        "dirty": failed("decommit_gives_back_and_zeroes"),
+    },
+    "unit_pages": {
+        "populate": failed("used_part_keeps_its_huge_chunk"),
+        "limit": failed("refusal_is_remembered_until_a_free"),
+        "kill": KILLED,
+        "error": failed("keep_is_left_free"),
+        "keep": failed("trim_gives_everything_free_back"),
+        "clock": failed("old_free_runs_go_back_young_ones_stay"),
+        "remains": failed("trim_gives_everything_free_back"),
+        "dirty": r"not so: data.base\[at\] == 0",
+    },
+    "heap": {
+        "populate": r"not so: resident\(\) == ",
+        "limit": r"not so: committed <= budget_limit",
+        "kill": KILLED,
+        "keep": r"not so: resident\(\) == ",
+        "clock": failed("idle_memory_goes_back"),
+        "remains": r"not so: resident\(\) == ",
+        "dirty": r"not so: p\[i\] == 0",
+    },
+    "fault_failpoints": {
+        "populate": r"region_resident_now\(r\) is 0, ",
+        "limit": r"not so: budget_charged\(&budget\) <= LIMIT",
+        "kill": r"\(untouched\): signal 9",
+        "address": r"address_space\(\) is \d+",
+        "keep": r"resident is \d+, committed is 0",
+        "remains": r"resident is \d+, committed is 0",
+        "dirty": r"not so: p\[at\] == 0",
+    },
+    "fault_inject": {
+        "populate": r"fault_victim: committed .*",
+        "limit": r"not so: n < 60",
+        "kill": r"untouched: exit code 137",
+        "errno": r"not so: .*errno == ENOMEM",
+        "keep": r"fault_victim: committed .*",
+        "remains": r"fault_victim: committed .*",
+        "dirty": r"not so: p\[i\] == 0",
+    },
+    "integration_cli": {
+        "populate": r"\d+ are charged, \d+ resident",
+        "limit": r"committed_peak is \d+",
+        "kill": EXIT_137,
+        "errno": NO_ENOMEM,
+        "keep": r"\d+ are charged, \d+ resident",
+        "remains": r"\d+ are charged, \d+ resident",
+    },
+    "preload_family(_linked)?": {
+        "populate": failed("test_backed"),
+        "limit": failed("test_limit_and_back"),
+        "kill": KILLED,
+        "errno": failed("test_impossible_sizes"),
+        "keep": failed("test_limit_and_back"),
+        "remains": failed("test_limit_and_back"),
+        "dirty": failed("test_calloc_reads_zero"),
+    },
+    "preload_glibc(_linked)?": {
+        "populate": failed("test_trim"),
+        "errno": failed("test_foreign_others"),
+        "keep": failed("test_trim"),
+        "remains": failed("test_trim"),
+    },
+    "preload_cxx(_linked)?": {
+        "limit": "first > 50 && first <= 256",
+        "kill": KILLED,
+    },
+    "preload_programs": {"kill": EXIT_137, "dirty": "FAIL: .*"},
+    "preload_python_limit": {
+        "limit": "FAIL: peak resident, KiB: .*",
+        "kill": EXIT_137,
+        "keep": "resident of the region at the end, KiB: .*",
+        "clock": "resident of the region at the end, KiB: .*",
+    },
+    "preload_memcached": {
+        "limit": "FAIL: peak resident, KiB: .*",
+        "kill": "memcached ended with 137",
+    },
+    "preload_options": {
+        "limit": "SPARENA_CONF=limit:64M: MiB: .*",
+        "kill": EXIT_137,
+        "errno": NO_ENOMEM,
+    },
+    "preload_ulimit": {
+        "limit": "limit:100M under ulimit -v: MiB: .*",
+        "kill": EXIT_137,
+        "errno": NO_ENOMEM,
+    },
+    "stress_exhaustion(_small_pages)?": {
+        "populate": BOOKS,
+        "limit": BOOKS,
+        "kill": KILLED,
+        "errno": r"not so: errno == ENOMEM",
+        "keep": BOOKS,
+        "remains": BOOKS,
+        "dirty": r"not so: p\[i\] == 0",
+    },
+    "stress_many_threads": {
+        "populate": BOOKS,
+        "limit": BOOKS,
+        "kill": KILLED,
+        "errno": r"not so: p \|\| errno == ENOMEM",
+        "keep": BOOKS,
+        "remains": BOOKS,
+    },
+    "stress_thp_modes": {"populate": BOOKS, "keep": BOOKS, "remains": BOOKS},
+}
+
+# What is run in a test's place: its script takes minutes, or sets up the machine. Always,
+# or only where every promise is kept, as a script that fails does so at its beginning.
+Instead = collections.namedtuple("Instead", "command options always")
+INSTEAD = {
+    "fault_inject": Instead(lambda command: [command[-1], "once"], "limit:48M,strict:true", False),
+    "stress_thp_modes": Instead(lambda command: [command[-1]], "limit:400M,strict:true", True),
+}
+
+# Tests that no promise of memory is behind, and why.
+WITHOUT = {
+    "unit_base": "arithmetic, bitmaps and text",
+    "unit_os_file": "reads and writes files",
+    "unit_conf": "parses options",
+    "unit_stats": "prints numbers that it makes up",
+    "unit_runset": "an index; whether what it lists is backed is seen in unit_pages",
+    "preload_(constructor|atexit|key|dlopen|fork|fork_in_thread|close_all)(_linked)?":
+        "that malloc works there at all; its promises are the same as in preload_family",
+    "preload_cross_free(_linked)?":
+        "that no block is lost between threads, far below the limit",
+}
+
+# Suites about something else: the sources and the files of the build, what is installed,
+# errors that Valgrind sees.
+OTHER_LABELS = {"meta", "install", "valgrind"}
