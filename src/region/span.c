@@ -79,7 +79,8 @@ int span_discard(struct region *r, size_t first, size_t end)
 void span_discard_lingering(struct region *r)
 {
 	size_t granules = r->size / r->granule, past;
-	for (size_t at = 0; (at = bitmap_next_set(r->lingering_map, at, granules)) < granules; at = past) {
+	/* Mostly there are none, and the map of a terabyte takes a while to walk. */
+	for (size_t at = 0; r->lingering && (at = bitmap_next_set(r->lingering_map, at, granules)) < granules; at = past) {
 		past = bitmap_next_clear(r->lingering_map, at, granules);
 		struct span s = { at, past, at * r->granule, (past - at) * r->granule };
 		if (span_is_busy(r, &s) || r->forking)
