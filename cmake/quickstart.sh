@@ -6,7 +6,8 @@ set -eu
 usage="usage: sh cmake/quickstart.sh build|demo|test
   build  the release build, in build/release/
   demo   builds, then shows what sparena does to five programs at their limit
-  test   builds and tests release, dev, asan and tsan"
+  test   builds and tests release, dev (assertions), asan, tsan, valgrind, and coverage;
+         SPARENA_PRESETS=\"release dev\" names some of them"
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
@@ -15,9 +16,11 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 to_build="build-essential cmake ninja-build pkg-config git ca-certificates libcmocka-dev"
 to_demo="python3 memcached sqlite3 lua5.4"
-to_test="valgrind strace libjemalloc2 rustc"
+to_test="valgrind strace gcovr debootstrap libjemalloc2 rustc"
 # Any version of the server will do.
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || to_demo="$to_demo postgresql"
+
+all_presets="release dev asan tsan valgrind coverage"
 
 is_installed() {
 	[ "$(dpkg-query -W -f='${Status}' "$1" 2>/dev/null)" = "install ok installed" ]
@@ -72,21 +75,20 @@ build() {
 	cmake --preset "$1" && cmake --build --preset "$1"
 }
 
-# One line of the summary for each step; a failed one lets the others still run.
+# One line of the summary for each step, with its time; a failed one lets the others still run.
 summary=
 failed=0
 step() {
 	name=$1
 	shift
-	if "$@"; then
-		summary="$summary
-  passed  $name"
-	else
-		summary="$summary
-  FAILED  $name"
-		failed=1
-		return 1
-	fi
+	began=$(date +%s)
+	word=passed
+	"$@" || word=FAILED
+	took=$(($(date +%s) - began))
+	summary="$summary
+  $word  $(printf '%-16s %2d min %2d s' "$name" $((took / 60)) $((took % 60)))"
+	[ $word = passed ] || failed=1
+	[ $word = passed ]
 }
 
 run_tests() {
@@ -94,13 +96,21 @@ run_tests() {
 	ctest --preset "$1"
 }
 
+report_coverage() {
+	cmake --build --preset coverage-report
+}
+
 test_all() {
-	for preset in release dev asan tsan; do
+	started=$(date +%s)
+	for preset in ${SPARENA_PRESETS:-$all_presets}; do
 		if step "build $preset" build "$preset"; then
 			step "test $preset" run_tests "$preset" || :
 		fi
+		[ "$preset" != coverage ] || step "coverage" report_coverage || :
 	done
+	took=$(($(date +%s) - started))
 	say "summary$summary"
+	echo "  in all  $((took / 60)) min $((took % 60)) s"
 	return $failed
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <assert.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -257,6 +258,7 @@ static void refresh(struct runset *s, size_t from, size_t count)
 
 void runset_reach(struct runset *s, size_t end)
 {
+	assert(s->levels);
 	for (unsigned needed = level_count(end); s->levels < needed; s->levels++)
 		s->sums[s->levels][0] = parent_summary(s->sums[s->levels - 1], (uint32_t)node_units(s->levels - 1));
 }

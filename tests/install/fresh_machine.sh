@@ -74,7 +74,7 @@ git -C "$root/root/sparena" remote remove origin
 inside()
 {
 	chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-		SPARENA_FRESH_MACHINE=1 ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
+		SPARENA_FRESH_MACHINE=1 ${SPARENA_PRESETS:+SPARENA_PRESETS="$SPARENA_PRESETS"} ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
 		sh -c 'cd /root/sparena && exec sh cmake/quickstart.sh "$1"' sh "$1"
 }
 

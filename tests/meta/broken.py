@@ -93,8 +93,8 @@ def judge(run, says):
         return "is skipped, but not when the promise is kept"
     if not run.took_effect:
         return f"fails without it: exit code {run.code}"
-    if says is KILLED:
-        return None if run.code == -signal.SIGKILL else f"ends with {run.code}, and was not killed"
+    if says is KILLED and run.code == -signal.SIGKILL:
+        return None
     return None if re.search(says, run.output) else f"fails (exit code {run.code}), but does not say {says!r}"
 
 
@@ -158,7 +158,8 @@ class Report:
             self.fail(run.test, what, wrong, run)
             return
         self.noticed.add((run.test.label, promise))
-        said = "killed" if says is KILLED else line_of(re.search(says, run.output))
+        said = re.search(says, run.output)
+        said = line_of(said) if said else "killed"
         self.line(run.test, what, f"fails: {said}")
 
 
@@ -207,7 +208,7 @@ def self_test(tests, build):
         expect(verdict("nothing", "anything"), "never put to the test")
         expect(verdict("address", "anything"), "goes unnoticed")
         expect(verdict("populate", "what it never says"), "but does not say")
-        expect(verdict("populate", KILLED), "was not killed")
+        expect(verdict("populate", KILLED), "but does not say")
         expect(verdict("no such switch", "anything"), "fails without it")
         if verdict("populate", "commit_is_resident_and_charged"):
             wrong += 1

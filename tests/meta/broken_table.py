@@ -24,7 +24,7 @@ SWITCHES = {
     "huge": "P4",
     "dirty": "P5",
 }
-KILLED = object()  # no word, but SIGKILL
+KILLED = r"exit code 137"  # or by SIGKILL and without a word
 
 
 def failed(name):
@@ -34,7 +34,6 @@ def failed(name):
 
 BOOKS = r"books: committed .*"
 NO_ENOMEM = r'no "errno 12, again 1" in (its|the) output'
-EXIT_137 = "exit code 137"
 
 # Keys match whole names; a test is in one of them, or in WITHOUT.
 TABLE = {
@@ -81,10 +80,10 @@ TABLE = {
         "remains": r"resident is \d+, committed is 0",
         "dirty": r"not so: p\[at\] == 0",
     },
-    "fault_inject": {
+    "fault_(inject|once)": {
         "populate": r"fault_victim: committed .*",
         "limit": r"not so: n < 60",
-        "kill": r"untouched: exit code 137",
+        "kill": KILLED,
         "errno": r"not so: .*errno == ENOMEM",
         "keep": r"fault_victim: committed .*",
         "remains": r"fault_victim: committed .*",
@@ -93,7 +92,7 @@ TABLE = {
     "integration_cli": {
         "populate": r"\d+ are charged, \d+ resident",
         "limit": r"committed_peak is \d+",
-        "kill": EXIT_137,
+        "kill": KILLED,
         "errno": NO_ENOMEM,
         "keep": r"\d+ are charged, \d+ resident",
         "remains": r"\d+ are charged, \d+ resident",
@@ -117,10 +116,10 @@ TABLE = {
         "limit": "first > 50 && first <= 256",
         "kill": KILLED,
     },
-    "preload_programs": {"kill": EXIT_137, "dirty": "FAIL: .*"},
+    "preload_programs": {"kill": KILLED, "dirty": "FAIL: .*"},
     "preload_python_limit": {
         "limit": "FAIL: peak resident, KiB: .*",
-        "kill": EXIT_137,
+        "kill": KILLED,
         "keep": "resident of the region at the end, KiB: .*",
         "clock": "resident of the region at the end, KiB: .*",
     },
@@ -130,12 +129,12 @@ TABLE = {
     },
     "preload_options": {
         "limit": "SPARENA_CONF=limit:64M: MiB: .*",
-        "kill": EXIT_137,
+        "kill": KILLED,
         "errno": NO_ENOMEM,
     },
     "preload_ulimit": {
         "limit": "limit:100M under ulimit -v: MiB: .*",
-        "kill": EXIT_137,
+        "kill": KILLED,
         "errno": NO_ENOMEM,
     },
     "stress_exhaustion(_small_pages)?": {
@@ -179,6 +178,5 @@ WITHOUT = {
         "that no block is lost between threads, far below the limit",
 }
 
-# Suites about something else: the sources and the files of the build, what is installed,
-# errors that Valgrind sees.
-OTHER_LABELS = {"meta", "install", "valgrind"}
+# Suites about something else: the sources and the files of the build, what is installed.
+OTHER_LABELS = {"meta", "install"}

@@ -3,8 +3,7 @@
  * What the standard, POSIX and glibc's manual say of malloc and its relatives, asked
  * of the drop-in. Built twice: linked with it, and plain for LD_PRELOAD.
  */
-#include <sys/resource.h>
-
+#include "../support/faults.h"
 #include "family.h"
 
 static const size_t KIB = 1024, MIB = 1024 * 1024;
@@ -285,13 +284,6 @@ static void test_calloc_reads_zero(void **state)
 				free(dirty[k]);
 		}
 	}
-}
-
-static long minor_faults(void)
-{
-	struct rusage usage;
-	getrusage(RUSAGE_SELF, &usage);
-	return usage.ru_minflt;
 }
 
 static void test_backed(void **state)

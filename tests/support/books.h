@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
+#include "faults.h"
 #include "sparena/stats.h"
 
 #define CHECK(condition)                                                                  \
@@ -30,13 +30,6 @@ static inline struct sparena_stats books_balance(void)
 		abort();
 	}
 	return s;
-}
-
-static inline long minor_faults(void)
-{
-	struct rusage usage;
-	getrusage(RUSAGE_SELF, &usage);
-	return usage.ru_minflt;
 }
 
 /* A number of /proc/self/status, in KiB. */

@@ -14,9 +14,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "../support/faults.h"
 
 #define MIB ((size_t)1 << 20)
 
@@ -188,14 +189,6 @@ static void test_open_close(void **state)
 	errno = 0;
 	assert_int_equal(os_open(p, page), -ENOMEM);
 	assert_int_equal(errno, 0);
-}
-
-static long minor_faults(void)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	return usage.ru_minflt;
 }
 
 /* Faults of writing to every page; a sanitizer's shadow memory has faults too. */

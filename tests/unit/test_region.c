@@ -9,12 +9,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "conf/about.h"
 #include "os/os.h"
 #include "region/region.h"
 #include "sparena/region.h"
+#include "../support/faults.h"
 #include "../support/random.h"
 
 /* ---- failures of the floor below --------------------------------------------- */
@@ -276,13 +276,6 @@ static void thin_refuses_what_is_not_a_huge_chunk(void **state)
 	assert_int_equal(region_thin(&region, HUGE_FROM, 0), -EINVAL);
 	assert_int_equal(region_thin(&region, HUGE_FROM + G, 0), -EINVAL);
 	assert_int_equal(region_mend(&region, 0), -EINVAL);
-}
-
-static long minor_faults(void)
-{
-	struct rusage usage;
-	getrusage(RUSAGE_SELF, &usage);
-	return usage.ru_minflt;
 }
 
 /* Thread sanitizer would take page faults of its own here. */

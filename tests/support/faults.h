@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How many page faults this process had. */
+#ifndef SPARENA_TESTS_FAULTS_H
+#define SPARENA_TESTS_FAULTS_H
+
+#include <stdlib.h>
+#include <sys/resource.h>
+
+/* Under Valgrind, whose own faults would count as the program's, always 0. */
+static inline long minor_faults(void)
+{
+	struct rusage usage;
+	if (getenv("SPARENA_TEST_VALGRIND"))
+		return 0;
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_minflt;
+}
+
+#endif
