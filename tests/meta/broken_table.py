@@ -171,9 +171,16 @@ WITHOUT = {
     "unit_os_file": "reads and writes files",
     "unit_conf": "parses options",
     "unit_stats": "prints numbers that it makes up",
+    "unit_os_(cgroup|cgroup_level|machine)": "read /proc and /sys, from planted files too",
+    "unit_(check|report)": "what `sparena check` says, and how",
     "unit_runset": "an index; whether what it lists is backed is seen in unit_pages",
     "preload_(constructor|atexit|key|dlopen|fork|fork_in_thread|close_all)(_linked)?":
         "that malloc works there at all; its promises are the same as in preload_family",
+    "integration_check(_(cgroup|hugetlb|swap|zram|overcommit|thp|ksm))?":
+        "what `sparena check` finds; it changes settings of the machine",
+    "preload_demo": "shows to people what preload_programs, _python_limit and _memcached test",
+    "conformance_(table|driver)":
+        "what malloc answers beside glibc's; whether that is backed is seen in preload_family",
     "preload_cross_free(_linked)?":
         "that no block is lost between threads, far below the limit",
 }
