@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #define _GNU_SOURCE
 #include "os/os.h"
+#include "os/retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,9 +9,6 @@
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* As in memory.c: what never stops saying EINTR is an error in the end and not a hang. */
-#define RETRIES 1000
 
 /* open(2) without EINTR; the descriptor, or -errno with errno untouched. */
 static int open_file(const char *path, int flags)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #define _GNU_SOURCE
 #include "os/os.h"
+#include "os/retry.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -20,10 +21,6 @@
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
 #endif
-
-/* So that a kernel (or a fault injector) which never stops saying EINTR is an
- * error in the end and not a hang. */
-#define RETRIES 1000
 
 size_t os_page_size(void)
 {

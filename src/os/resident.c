@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "os/machine.h"
 #include "os/os.h"
+#include "os/retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,8 +30,6 @@ struct scan_arg {
 
 #define ENTRY_PRESENT (UINT64_C(1) << 63)
 #define ENTRY_SWAPPED (UINT64_C(1) << 62)
-
-#define RETRIES 1000
 
 /* What was found in the range so far. */
 struct found {

@@ -12,7 +12,7 @@ victim=${1:?usage: test_inject.sh FAULT_VICTIM}
 SPARENA_CONF=limit:48M,log:true,strict:true,stats_print:true,stats_file:$scratch/stats
 startup=45 # so many calls are tried one by one, as start-up has no second chance...
 stride=${SPARENA_FAULT_STRIDE:-6} # ...and of the later ones each so many-th
-seconds=60 # a run takes 0.05 s, or some seconds where a call is tried again 1,000 times
+seconds=120 # a run takes 0.05 s, or some seconds where each call is made 100 times over
 
 # traced OPTION...: the victim under strace, in $mode; its exit code is the result.
 traced()
@@ -151,7 +151,7 @@ for mode in once lasts; do
 	each sched_getaffinity 1 EINVAL EPERM
 done
 
-# Tried again, but not for ever: some 1,000 times for each call, so only here and there.
+# Tried again, but not for ever: 100 times for each call, so only here and there.
 mode=once
 each madvise 9 EAGAIN EINTR
 mode=lasts
