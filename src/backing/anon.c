@@ -3,54 +3,26 @@
 #include <errno.h>
 
 #include "backing/backing.h"
-#include "base/base.h"
 #include "os/os.h"
 
-/* A populate call holds the mmap lock for reading: pieces keep others from waiting long. */
-#define POPULATE_PIECE (2 * MiB)
-
-static int anon_open(struct backing *b, size_t size, size_t align)
+static int anon_open(struct backing *b, const struct backing_config *c)
 {
 	void *base;
-	int err = os_reserve(size, align, &base);
+	int err = os_reserve(c->size, c->align, &base);
 	if (err)
 		return err;
 
 	b->base = base;
-	b->size = size;
+	b->size = c->size;
 	b->page_size = os_page_size();
-	b->can_populate = os_can_populate();
+	b->can_populate = !c->touch && os_can_populate();
+	b->file.fd = -1;
 	return 0;
-}
-
-static int anon_unlock(struct backing *b, size_t offset, size_t length)
-{
-	return os_open(b->base + offset, length);
 }
 
 static int anon_discard(struct backing *b, size_t offset, size_t length)
 {
 	return os_discard(b->base + offset, length);
-}
-
-/*
- * One piece. Before Linux 5.14 pages are touched from user space, which takes memory
- * just as well but cannot report its lack.
- */
-static int populate_piece(struct backing *b, char *addr, size_t length)
-{
-	if (likely(b->can_populate))
-		return os_populate(addr, length);
-	os_touch(addr, length, b->page_size);
-	return 0;
-}
-
-static int anon_populate(struct backing *b, size_t offset, size_t length)
-{
-	int err = 0;
-	for (size_t done = 0; done < length && !err; done += POPULATE_PIECE)
-		err = populate_piece(b, b->base + offset + done, size_min(length - done, POPULATE_PIECE));
-	return err == -EFAULT ? -ENOMEM : err; /* both mean: the backing has no more */
 }
 
 static int anon_prefer_huge(struct backing *b, size_t offset, size_t length, bool huge)
@@ -107,7 +79,7 @@ static int anon_thin(struct backing *b, size_t chunk, unsigned keep)
 		err = each_part(b, chunk, ~keep, os_discard);
 	if (err) {
 		/* Some of the part may be gone already: it is there again, as zeros. */
-		(void)anon_populate(b, chunk, BACKING_HUGE_SIZE);
+		(void)backing_populate(b, chunk, BACKING_HUGE_SIZE);
 		(void)anon_prefer_huge(b, chunk, BACKING_HUGE_SIZE, true);
 		return err;
 	}
@@ -116,31 +88,14 @@ static int anon_thin(struct backing *b, size_t chunk, unsigned keep)
 	return 0;
 }
 
-static int anon_resident(struct backing *b, size_t offset, size_t length, size_t *bytes)
-{
-	size_t swapped = 0;
-	int err = os_resident(b->base + offset, length, bytes, &swapped);
-	if (!err)
-		*bytes += swapped; /* a page in swap has its backing there */
-	return err;
-}
-
-static void anon_close(struct backing *b)
-{
-	if (b->base)
-		os_release(b->base, b->size);
-	b->base = NULL;
-	b->size = 0;
-}
-
 const struct backing_ops backing_anon = {
 	.name = "anon",
 	.open = anon_open,
-	.unlock = anon_unlock,
-	.populate = anon_populate,
+	.unlock = backing_unlock,
+	.populate = backing_populate,
 	.discard = anon_discard,
 	.prefer_huge = anon_prefer_huge,
 	.thin = anon_thin,
-	.resident = anon_resident,
-	.close = anon_close,
+	.resident = backing_resident_mapped,
+	.close = backing_close,
 };

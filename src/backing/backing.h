@@ -10,9 +10,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "os/os.h"
+
 #define BACKING_HUGE_SIZE ((size_t)2 << 20)
 
 struct backing;
+
+/* What is asked for. */
+struct backing_config {
+	size_t size;      /* bytes of address space, rounded up to whole pages */
+	size_t align;     /* of its first byte: a power of two */
+	size_t page;      /* size of huge pages; 0: of the backing's choice */
+	size_t need;      /* bytes that are going to be committed at most; 0: not known */
+	const char *path; /* file: a directory, or a file's name */
+	bool keep;        /* file: a named one stays when the backing is closed */
+	bool touch;       /* do without MADV_POPULATE_WRITE */
+};
 
 /*
  * What every backing can do. Ranges lie inside the reservation and are multiples
@@ -22,8 +35,11 @@ struct backing;
 struct backing_ops {
 	const char *name;
 
-	/* Reserves `size` bytes at a multiple of `align`, inaccessible; fills b->base. */
-	int (*open)(struct backing *b, size_t size, size_t align);
+	/*
+	 * Reserves address space, inaccessible, and fills *b. -ENOMEM: no address space;
+	 * after other errors b->reason may say what is wrong and what to do.
+	 */
+	int (*open)(struct backing *b, const struct backing_config *config);
 
 	/* Makes a range accessible, or inaccessible, as address space: no page is taken. */
 	int (*unlock)(struct backing *b, size_t offset, size_t length);
@@ -44,7 +60,7 @@ struct backing_ops {
 	 * Gives back the pages of a chunk of BACKING_HUGE_SIZE whose bit is not set in
 	 * `keep` (bit i: part i of 32), also where the kernel holds the chunk as one
 	 * huge page, and leaves the kept ones populated with their contents. After an
-	 * error all of it is populated as before.
+	 * error all of it is populated as before. NULL where there are no such chunks.
 	 */
 	int (*thin)(struct backing *b, size_t chunk, unsigned keep);
 
@@ -60,9 +76,65 @@ struct backing {
 	char *base;       /* first byte of the reservation */
 	size_t size;      /* bytes reserved */
 	size_t page_size; /* of the pages that it is made of */
-	bool can_populate; /* the kernel has MADV_POPULATE_WRITE */
+	bool can_populate;   /* the kernel has MADV_POPULATE_WRITE */
+	bool allocates;      /* shared ones: room is taken by fallocate(2) first */
+	struct os_file file; /* shared ones: whose pages they are; fd -1: private */
+	const char *path;    /* of a named file that goes when the backing is closed; or NULL */
+	const char *reason;  /* why it could not be opened; or NULL */
 };
 
-extern const struct backing_ops backing_anon; /* private anonymous memory */
+extern const struct backing_ops backing_anon;          /* private anonymous memory */
+extern const struct backing_ops backing_hugetlb;       /* the same, of huge pages from the pool */
+extern const struct backing_ops backing_memfd;         /* a memory file */
+extern const struct backing_ops backing_memfd_hugetlb; /* a memory file of huge pages */
+extern const struct backing_ops backing_file;          /* a file on tmpfs, hugetlbfs or a disk */
+
+/*
+ * For a child of fork(2): what stands in the place of a shared backing (backing/child.c).
+ * Each turns *b into a private one over the same addresses; 0 or -errno.
+ *
+ * backing_leave: empty and inaccessible; *source is where what was there can be read
+ * until os_release(), or NULL when that is not wanted.
+ */
+int backing_leave(struct backing *b, void **source);
+
+/* backing_view: what was there, as long as it is not written, is the parent's. What
+ * is populated from now on is private. -EBADF: the descriptor is lost. */
+int backing_view(struct backing *b);
+
+/* Makes a range of a view be the parent's memory. */
+int backing_view_range(struct backing *b, size_t offset, size_t length);
+
+/* ---- between the files of this room ------------------------------------------ */
+
+/* Populates in pieces, by MADV_POPULATE_WRITE or by touching. -ENOMEM: the backing is full. */
+int backing_populate(struct backing *b, size_t offset, size_t length);
+
+/* Makes a range accessible, as address space. */
+int backing_unlock(struct backing *b, size_t offset, size_t length);
+
+/* Nothing to prefer. */
+int backing_prefer_nothing(struct backing *b, size_t offset, size_t length, bool huge);
+
+/* Pages of the range that are in this process's page tables. */
+int backing_resident_mapped(struct backing *b, size_t offset, size_t length, size_t *bytes);
+
+/* Gives address space, descriptor and name back. */
+void backing_close(struct backing *b);
+
+/*
+ * The largest size of huge pages of which the pool has enough free for `need` bytes,
+ * else the largest of which it has any; 0: none (backing/hugetlb.c).
+ */
+size_t backing_pool_page(size_t need);
+
+/*
+ * Maps an open file of pages of b->page_size, b->file, as the backing. After an error the
+ * file is empty again, and still open (backing/shared.c).
+ */
+int backing_map_file(struct backing *b, const struct backing_config *config);
+int backing_shared_populate(struct backing *b, size_t offset, size_t length);
+int backing_shared_discard(struct backing *b, size_t offset, size_t length);
+int backing_shared_resident(struct backing *b, size_t offset, size_t length, size_t *bytes);
 
 #endif

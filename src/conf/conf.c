@@ -90,14 +90,20 @@ static int unknown_option(const struct parser *p, const char *key, size_t length
 	return -EINVAL;
 }
 
-static int wrong_scope(const struct parser *p, const char *key)
+static int wrong_scope(const struct parser *p, const struct conf_option *o)
 {
+	const char *whose = "the process";
 	struct text t;
 
+	if ((o->scope & CONF_SCOPE_PROCESS) == 0)
+		whose = "regions";
+	else if ((o->scope & CONF_SCOPE_HEAP) != 0)
+		whose = "heaps";
 	text_init(&t, p->error, CONF_ERROR_MAX);
-	text_add(&t, "option \"%s\" is for %s: leave it away here", key,
-	         p->scope == CONF_SCOPE_REGION ? "the process, not for one region"
-	                                       : "regions, not for the process");
+	text_add(&t, "option \"%s\" is for %s, not for %s: leave it away here", o->key, whose,
+	         p->scope == CONF_SCOPE_REGION ? "one region"
+	         : p->scope == CONF_SCOPE_HEAP ? "one heap"
+	                                       : "the process");
 	return -EINVAL;
 }
 
@@ -125,7 +131,7 @@ static int parse_part(const struct parser *p, const char *text, size_t length)
 	if (i == conf_option_count)
 		return unknown_option(p, text, key_length);
 	if ((conf_options[i].scope & p->scope) == 0)
-		return wrong_scope(p, conf_options[i].key);
+		return wrong_scope(p, &conf_options[i]);
 	return set_option(p, i, colon + 1, length - key_length - 1);
 }
 
@@ -177,12 +183,36 @@ size_t conf_parse_lenient(struct conf *c, const char *text, unsigned scope, size
 	return parse_parts(&p, text, report);
 }
 
+/* The first thing that does not fit together, NULL if all does. */
+static const char *backing_mismatch(const struct conf *c)
+{
+	bool file = c->backing == CONF_BACKING_FILE;
+	bool huge = c->backing == CONF_BACKING_HUGETLB || c->backing == CONF_BACKING_MEMFD_HUGETLB;
+
+	if (file && c->path[0] == '\0')
+		return "backing:file needs path:, a directory or a new file's name";
+	if (!file && c->path[0] != '\0')
+		return "path: is for backing:file alone";
+	if (!file && c->keep)
+		return "keep: is for backing:file alone";
+	if (!file && !huge && c->page != CONF_AUTO)
+		return "page: is for backing:hugetlb, memfd-hugetlb and file alone";
+	return NULL;
+}
+
 int conf_check(const struct conf *c, size_t minimum, char error[CONF_ERROR_MAX])
 {
+	const char *mismatch = backing_mismatch(c);
 	char limit[SIZE_TEXT_MAX], other[SIZE_TEXT_MAX];
 	struct text t;
 
 	text_init(&t, error, CONF_ERROR_MAX);
+	if (mismatch != NULL) {
+		text_add(&t, "%s", mismatch);
+		return -EINVAL;
+	}
+	if (c->page != CONF_AUTO)
+		minimum += c->page;
 	if (c->limit == CONF_UNLIMITED)
 		return 0;
 	size_format(c->limit, limit);

@@ -13,18 +13,29 @@
 #include <stdint.h>
 
 #define CONF_UNLIMITED SIZE_MAX
-#define CONF_AUTO 0 /* of reserve */
+#define CONF_AUTO 0 /* of reserve and page */
 #define CONF_DECAY_NEVER INT64_MAX
 #define CONF_PATH_MAX 512
 #define CONF_ERROR_MAX 256
 #define CONF_LIMIT_MINIMUM ((size_t)4 << 20) /* what start-up needs, metadata included */
 
-enum conf_backing { CONF_BACKING_ANON };
+enum conf_backing {
+	CONF_BACKING_ANON,
+	CONF_BACKING_HUGETLB,
+	CONF_BACKING_MEMFD,
+	CONF_BACKING_MEMFD_HUGETLB,
+	CONF_BACKING_FILE,
+};
+enum conf_fork { CONF_FORK_COPY, CONF_FORK_EXEC, CONF_FORK_DENY };
+enum conf_populate { CONF_POPULATE_AUTO, CONF_POPULATE_TOUCH };
 enum conf_thp { CONF_THP_AUTO, CONF_THP_ALWAYS, CONF_THP_NEVER };
 
 struct conf {
 	enum conf_backing backing;
 	enum conf_thp thp;
+	enum conf_fork fork;
+	enum conf_populate populate;
+	size_t page;         /* bytes; CONF_AUTO */
 	size_t reserve;      /* bytes of address space; CONF_AUTO */
 	size_t limit;        /* bytes; CONF_UNLIMITED */
 	int64_t decay_ms;    /* 0: at once; CONF_DECAY_NEVER */
@@ -33,6 +44,8 @@ struct conf {
 	bool stats_print;
 	bool strict;
 	bool log;
+	bool keep;           /* a named file stays */
+	char path[CONF_PATH_MAX];       /* of backing:file; "" for none */
 	char stats_file[CONF_PATH_MAX]; /* "" for none */
 };
 
@@ -40,6 +53,7 @@ struct conf {
 enum conf_scope {
 	CONF_SCOPE_PROCESS = 1 << 0, /* SPARENA_CONF, sparena run */
 	CONF_SCOPE_REGION = 1 << 1,  /* sparena_region_reserve() */
+	CONF_SCOPE_HEAP = 1 << 2,    /* sparena_heap_create() */
 };
 
 /* One row of the table, for help and documentation. */
@@ -77,7 +91,7 @@ size_t conf_parse_lenient(struct conf *c, const char *text, unsigned scope, size
 
 /*
  * Checks what no single option can: the limit against `minimum` (what start-up
- * needs), reserve against limit. Returns 0, or -EINVAL with the reason in error[].
+ * needs), reserve against limit, path and page against backing. Returns 0, or -EINVAL with the reason in error[].
  */
 int conf_check(const struct conf *c, size_t minimum, char error[CONF_ERROR_MAX]);
 

@@ -6,11 +6,14 @@
 #include <string.h>
 
 #define COMMIT_AHEAD_MINIMUM (64 * KiB)
+#define PAGE_MINIMUM (2 * MiB)
 
 /* Longer waits are never, and adding one to a clock must not overflow. */
 #define DECAY_MAXIMUM (INT64_MAX / 2)
 
 _Static_assert(sizeof(enum conf_backing) == sizeof(unsigned), "choices are stored as unsigned");
+_Static_assert(sizeof(enum conf_fork) == sizeof(unsigned), "choices are stored as unsigned");
+_Static_assert(sizeof(enum conf_populate) == sizeof(unsigned), "choices are stored as unsigned");
 _Static_assert(sizeof(enum conf_thp) == sizeof(unsigned), "choices are stored as unsigned");
 
 const char *conf_quote(const char *text, size_t length, char quote[CONF_QUOTE_MAX])
@@ -181,6 +184,22 @@ int conf_set_commit_ahead(const struct conf_value *v)
 		return r;
 	if (size < COMMIT_AHEAD_MINIMUM || !size_is_pow2(size))
 		return refuse(v, "is not a power of two of at least 64K: use 64K, 128K, ... 2M, 4M");
+	*(size_t *)v->field = size;
+	return 0;
+}
+
+int conf_set_page(const struct conf_value *v)
+{
+	size_t size = CONF_AUTO;
+
+	if (!is(v, "auto")) {
+		int r = parse_size(v, " or auto", &size);
+
+		if (r != 0)
+			return r;
+		if (size < PAGE_MINIMUM || !size_is_pow2(size))
+			return refuse(v, "is no size of huge pages: use 2M, 1G or auto");
+	}
 	*(size_t *)v->field = size;
 	return 0;
 }

@@ -11,21 +11,32 @@
 
 #include "conf/conf.h"
 
-#define CONF_SCOPE_ALL (CONF_SCOPE_PROCESS | CONF_SCOPE_REGION)
+#define CONF_SCOPE_HEAPS (CONF_SCOPE_PROCESS | CONF_SCOPE_HEAP)
+#define CONF_SCOPE_ALL (CONF_SCOPE_HEAPS | CONF_SCOPE_REGION)
 
 #define CONF_TABLE(X)                                                                              \
-	X(backing, choice, CONF_SCOPE_ALL, "anon", "anon",                                         \
-	  "where memory comes from: private anonymous memory")                                     \
+	X(backing, choice, CONF_SCOPE_ALL, "anon|hugetlb|memfd|memfd-hugetlb|file", "anon",        \
+	  "where memory comes from: private or (memfd, file) shared pages, small or huge")         \
+	X(path, path, CONF_SCOPE_ALL, "PATH", "",                                                  \
+	  "backing:file: a directory, for an unnamed file in it, or a new file's name")            \
+	X(keep, boolean, CONF_SCOPE_ALL, "true|false", "false",                                    \
+	  "backing:file: leave a named file behind")                                               \
+	X(page, page, CONF_SCOPE_ALL, "auto|SIZE", "auto",                                         \
+	  "size of huge pages (2M, 1G); auto takes the largest that the pool has enough of")       \
 	X(thp, choice, CONF_SCOPE_ALL, "auto|always|never", "auto",                                \
 	  "transparent huge pages: auto uses them where they cost no memory")                      \
-	X(reserve, reserve, CONF_SCOPE_PROCESS, "auto|SIZE", "auto",                               \
+	X(reserve, reserve, CONF_SCOPE_HEAPS, "auto|SIZE", "auto",                               \
 	  "address space to reserve; auto takes as much as there is use for")                      \
 	X(limit, limit, CONF_SCOPE_ALL, "none|SIZE|PERCENT", "none",                               \
 	  "most memory to hold; a percentage is of the machine's memory")                          \
-	X(decay_ms, decay, CONF_SCOPE_PROCESS, "NUMBER|never", "500",                              \
+	X(decay_ms, decay, CONF_SCOPE_HEAPS, "NUMBER|never", "500",                              \
 	  "milliseconds that freed memory is kept for reuse before it goes back")                  \
-	X(commit_ahead, commit_ahead, CONF_SCOPE_PROCESS, "SIZE", "2M",                            \
+	X(commit_ahead, commit_ahead, CONF_SCOPE_HEAPS, "SIZE", "2M",                            \
 	  "most memory to commit ahead of need in one step; a power of two, 64K or more")          \
+	X(fork, choice, CONF_SCOPE_HEAPS, "copy|exec|deny", "copy",                              \
+	  "shared memory at fork: copied first, left to an exec soon, or fork fails")              \
+	X(populate, choice, CONF_SCOPE_ALL, "auto|touch", "auto",                                  \
+	  "touch does without the kernel's MADV_POPULATE_WRITE, as on Linux before 5.14")          \
 	X(closed, boolean, CONF_SCOPE_REGION, "true|false", "false",                               \
 	  "keep what is not committed inaccessible")                                               \
 	X(stats_print, boolean, CONF_SCOPE_PROCESS, "true|false", "false",                         \
@@ -52,7 +63,7 @@ struct conf_value {
 typedef int conf_setter(const struct conf_value *v);
 
 conf_setter conf_set_choice, conf_set_reserve, conf_set_limit, conf_set_decay,
-	conf_set_commit_ahead, conf_set_boolean, conf_set_path;
+	conf_set_commit_ahead, conf_set_boolean, conf_set_page, conf_set_path;
 
 /* Copies what a user wrote for a message: cut when long, always one printable line. */
 #define CONF_QUOTE_MAX 48

@@ -257,8 +257,3 @@ bool os_is_secure(void)
 {
 	return getauxval(AT_SECURE) != 0;
 }
-
-int os_pid(void)
-{
-	return getpid();
-}

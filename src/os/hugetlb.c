@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Pools of huge pages: /sys/kernel/mm/hugepages. */
 #include "os/machine.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -42,4 +43,13 @@ size_t os_hugetlb_pools(const char *root, struct os_hugetlb out[OS_HUGETLB_MAX])
 	for (size_t size = SMALLEST; size <= LARGEST && count < OS_HUGETLB_MAX; size *= 2)
 		count += read_pool(root, size, &out[count]);
 	return count;
+}
+
+size_t os_huge_pages_free(size_t page)
+{
+	size_t free, promised;
+
+	(void)read_pages("", page, "free_hugepages", &free);
+	(void)read_pages("", page, "resv_hugepages", &promised);
+	return free > promised ? free - promised : 0;
 }

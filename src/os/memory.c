@@ -8,8 +8,14 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#ifndef MAP_HUGE_SHIFT
+#define MAP_HUGE_SHIFT 26
+#endif
 #ifndef MADV_COLD
 #define MADV_COLD 20
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
 #endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -50,14 +56,24 @@ static int advise(void *addr, size_t size, int advice)
 	return r;
 }
 
-/* Returns NULL when there is no address space. */
-static char *map(size_t size)
+/* What mmap(2) is to put where. */
+struct mapping {
+	int protection;
+	int flags;
+	int fd;
+	size_t offset;
+};
+
+/* At `where`, or anywhere when that is NULL. */
+static int map(void *where, size_t size, const struct mapping *m, char **out)
 {
 	int saved_errno = errno;
-	void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(where, size, m->protection, m->flags | MAP_NORESERVE, m->fd, (off_t)m->offset);
+	int r = p == MAP_FAILED ? -errno : 0;
 
 	errno = saved_errno;
-	return p == MAP_FAILED ? NULL : p;
+	*out = p;
+	return r == -EAGAIN ? -ENOMEM : r; /* mlockall(MCL_FUTURE), and RLIMIT_MEMLOCK is used up */
 }
 
 int os_release(void *addr, size_t size)
@@ -81,9 +97,10 @@ static int trim(char *p, size_t total, char *start, size_t size)
 	return r;
 }
 
-int os_reserve(size_t size, size_t align, void **out)
+/* Anonymous pages of `page` bytes: more than is wanted, with the ends cut off. */
+static int map_aligned(size_t size, size_t align, size_t page, int flags, void **out)
 {
-	size_t page = os_page_size();
+	struct mapping m = {PROT_NONE, MAP_ANONYMOUS | flags, -1, 0};
 	size_t total;
 	char *p, *start;
 	int r;
@@ -94,9 +111,9 @@ int os_reserve(size_t size, size_t align, void **out)
 		return -ENOMEM;
 	size = (size + page - 1) & ~(page - 1);
 	total = size + align - page;
-	p = map(total);
-	if (p == NULL)
-		return -ENOMEM;
+	r = map(NULL, total, &m, &p);
+	if (r != 0)
+		return r;
 	start = p + (-(uintptr_t)p & (align - 1));
 	r = trim(p, total, start, size);
 	if (r != 0) {
@@ -106,6 +123,65 @@ int os_reserve(size_t size, size_t align, void **out)
 	}
 	*out = start;
 	return 0;
+}
+
+int os_reserve(size_t size, size_t align, void **out)
+{
+	int r = map_aligned(size, align, os_page_size(), MAP_PRIVATE, out);
+
+	/* Whatever else it says, as under Valgrind: the arguments are right. */
+	return r == 0 || size == 0 || align < os_page_size() || (align & (align - 1)) != 0 ? r : -ENOMEM;
+}
+
+static int huge_flags(size_t page)
+{
+	return MAP_HUGETLB | __builtin_ctzl(page) << MAP_HUGE_SHIFT;
+}
+
+int os_reserve_huge(size_t size, size_t align, size_t page, void **out)
+{
+	return map_aligned(size, align, page, MAP_PRIVATE | huge_flags(page), out);
+}
+
+int os_reserve_shared_anonymous(size_t size, size_t align, size_t page, void **out)
+{
+	int flags = page == os_page_size() ? 0 : huge_flags(page);
+
+	return map_aligned(size, align, page, MAP_SHARED | flags, out);
+}
+
+/* Over space that is aligned already: cutting ends off would shift the file's offsets. */
+int os_reserve_shared(int fd, size_t size, size_t align, void **out)
+{
+	struct mapping m = {PROT_NONE, MAP_SHARED | MAP_FIXED, fd, 0};
+	void *place;
+	char *p;
+	int r = os_reserve(size, align, &place);
+
+	if (r != 0)
+		return r;
+	r = map(place, size, &m, &p);
+	if (r == 0)
+		*out = p;
+	else
+		os_release(place, size);
+	return r;
+}
+
+int os_cover(void *addr, size_t size)
+{
+	struct mapping m = {PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0};
+	char *p;
+
+	return map(addr, size, &m, &p);
+}
+
+int os_view(void *addr, size_t size, int fd, size_t offset)
+{
+	struct mapping m = {PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, offset};
+	char *p;
+
+	return map(addr, size, &m, &p);
 }
 
 static int protect(void *addr, size_t size, int protection)
@@ -125,9 +201,34 @@ int os_close(void *addr, size_t size)
 	return protect(addr, size, PROT_NONE);
 }
 
+int os_move(void *addr, size_t size, size_t align, void **out)
+{
+	int saved_errno = errno;
+	void *place, *p;
+	int r = os_reserve(size, align, &place);
+
+	if (r == 0)
+		r = protect(addr, size, PROT_READ); /* parts with other rights would be other mappings */
+	if (r != 0)
+		return r;
+	p = mremap(addr, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+	r = p == MAP_FAILED ? -errno : 0;
+	errno = saved_errno;
+	if (r == 0)
+		*out = p;
+	else
+		os_release(place, size);
+	return r;
+}
+
 int os_populate(void *addr, size_t size)
 {
 	return advise(addr, size, MADV_POPULATE_WRITE);
+}
+
+int os_populate_read(void *addr, size_t size)
+{
+	return advise(addr, size, MADV_POPULATE_READ);
 }
 
 void os_touch(void *addr, size_t size, size_t page_size)
@@ -146,14 +247,29 @@ int os_discard(void *addr, size_t size)
 	return r == -EINVAL ? advise(addr, size, MADV_DONTNEED_LOCKED) : r;
 }
 
+int os_remove(void *addr, size_t size)
+{
+	return advise(addr, size, MADV_REMOVE);
+}
+
 int os_advise_huge(void *addr, size_t size, bool huge)
 {
 	return advise(addr, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
+int os_advise_random(void *addr, size_t size)
+{
+	return advise(addr, size, MADV_RANDOM);
+}
+
 int os_advise_cold(void *addr, size_t size)
 {
 	return advise(addr, size, MADV_COLD);
+}
+
+int os_dont_fork(void *addr, size_t size)
+{
+	return advise(addr, size, MADV_DONTFORK);
 }
 
 int os_name(void *addr, size_t size, const char *name)

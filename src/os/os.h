@@ -21,9 +21,32 @@ size_t os_page_size(void);
 /*
  * Reserves `size` bytes of address space at a multiple of `align` (a power of
  * two, at least a page): private, anonymous, PROT_NONE, MAP_NORESERVE, mmap(2).
- * Returns 0, -ENOMEM (address space, RLIMIT_AS, vm.max_map_count) or -EINVAL.
+ * Returns 0, -ENOMEM (address space, RLIMIT_AS, vm.max_map_count; RLIMIT_MEMLOCK after
+ * mlockall(MCL_FUTURE)) or -EINVAL.
  */
 int os_reserve(size_t size, size_t align, void **out);
+
+/* As os_reserve(), of huge pages (hugetlb) of `page` bytes; size and align are multiples
+ * of it. No page of the pool is taken, nor reserved. -EINVAL: no pool of that size. */
+int os_reserve_huge(size_t size, size_t align, size_t page, void **out);
+
+/* As os_reserve(), as a shared mapping of the first `size` bytes of a descriptor; both are
+ * multiples of its page size. Also -EACCES, -ENODEV: not a file that can be mapped so. */
+int os_reserve_shared(int fd, size_t size, size_t align, void **out);
+
+/* As os_reserve(), as a shared mapping: of huge pages (hugetlb) where `page` is not a base page. */
+int os_reserve_shared_anonymous(size_t size, size_t align, size_t page, void **out);
+
+/*
+ * For a child of fork(2), whose shared mappings are its parent's memory. os_move: makes
+ * a range readable and moves it to another place (a multiple of align), mremap(2).
+ * os_cover: puts private, inaccessible, empty address space over a range. os_view: puts a
+ * private, writable view of a file over a range. -ENOMEM; os_move also -EFAULT: the range
+ * is not one mapping.
+ */
+int os_move(void *addr, size_t size, size_t align, void **out);
+int os_cover(void *addr, size_t size);
+int os_view(void *addr, size_t size, int fd, size_t offset);
 
 /* Gives address space back, munmap(2). */
 int os_release(void *addr, size_t size);
@@ -33,6 +56,23 @@ int os_release(void *addr, size_t size);
 int os_open(void *addr, size_t size);
 int os_close(void *addr, size_t size);
 
+/* Readable and writable memory of which nothing is populated. Errors of os_reserve() and
+ * os_open(). */
+static inline int os_new(size_t size, void **out)
+{
+	void *p;
+	int r = os_reserve(size, os_page_size(), &p);
+
+	if (r != 0)
+		return r;
+	r = os_open(p, size);
+	if (r == 0)
+		*out = p;
+	else
+		os_release(p, size);
+	return r;
+}
+
 /*
  * Populates pages writable, madvise(2) MADV_POPULATE_WRITE, in one call; EINTR
  * and EAGAIN are retried, though not for ever. Returns 0; -ENOMEM: no memory, or the range is not
@@ -41,6 +81,10 @@ int os_close(void *addr, size_t size);
  * failure, pages before the failing one stay populated: the caller discards them.
  */
 int os_populate(void *addr, size_t size);
+
+/* Populates pages readable, madvise(2) MADV_POPULATE_READ; results as above. Private
+ * anonymous memory gets the shared zero page, holes of a disk file get no blocks. */
+int os_populate_read(void *addr, size_t size);
 
 /* Populates by writing one byte of each page from user space, without changing
  * what is there: for kernels without MADV_POPULATE_WRITE. Cannot fail cleanly. */
@@ -52,12 +96,22 @@ void os_touch(void *addr, size_t size, size_t page_size);
  */
 int os_discard(void *addr, size_t size);
 
+/* Gives pages of a shared mapping back, to whatever file they are of, madvise(2)
+ * MADV_REMOVE. -EINVAL: locked; -EOPNOTSUPP: the file system has no holes. */
+int os_remove(void *addr, size_t size);
+
 /* MADV_HUGEPAGE or MADV_NOHUGEPAGE. -EINVAL: a kernel without THP. */
 int os_advise_huge(void *addr, size_t size, bool huge);
+
+/* MADV_RANDOM: a fault brings in the page that it is for, and no others around it. */
+int os_advise_random(void *addr, size_t size);
 
 /* MADV_COLD: moves pages to the inactive list, which also splits a partly
  * discarded huge page at once. */
 int os_advise_cold(void *addr, size_t size);
+
+/* MADV_DONTFORK: a child of fork(2) has nothing at these addresses. */
+int os_dont_fork(void *addr, size_t size);
 
 /* Names a private anonymous range for /proc/PID/maps, prctl(2) PR_SET_VMA_ANON_NAME;
  * -EINVAL: a kernel without it. `name` must live as long as the mapping. */
@@ -117,6 +171,89 @@ bool os_is_secure(void);
 /* The process id, getpid(2). */
 int os_pid(void);
 
+/* ---- descriptors whose pages are memory (os/descriptor.c) ------------------- */
+
+/* Which file a descriptor leads to: a number alone may come to mean another one. */
+struct os_file {
+	int fd;
+	uint64_t device;
+	uint64_t inode;
+};
+
+/*
+ * All of these give descriptors that are closed by exec and do not get in the way of
+ * those that programs count on (0 to 2, and the lowest free ones).
+ *
+ * A memory file, memfd_create(2): of huge pages of `page` bytes where that is not 0.
+ * -ENODEV: no pool of that size; -EMFILE, -ENFILE; -ENOSYS.
+ */
+int os_memfd(const char *name, size_t page, struct os_file *out);
+
+/* An unnamed file (0600) in a directory, open(2) O_TMPFILE. */
+int os_unnamed_file(const char *directory, struct os_file *out);
+
+/*
+ * The file of that name, made (0600) if it is not there. -EEXIST: it is there with
+ * something in it; -EPERM: it is another user's, or open to others; -ELOOP: a symbolic
+ * link; -EINVAL: not a regular file, or one with a second name.
+ */
+int os_named_file(const char *path, struct os_file *out);
+
+/* Takes a file's name away, unlink(2). -ESTALE: the name is another file's by now. */
+int os_unlink(const char *path, const struct os_file *file);
+void os_close_file(struct os_file *file);
+
+/* Whether the descriptor still leads to the file: programs close all, and open others. */
+bool os_is_same_file(const struct os_file *file);
+
+/* What kind of file system a file is on, statfs(2), and the size of its pages. */
+enum os_filesystem { OS_FS_MEMORY, OS_FS_HUGE, OS_FS_DISK };
+int os_filesystem(int fd, enum os_filesystem *kind, size_t *page);
+bool os_is_directory(const char *path);
+
+/* Bytes that there is room for on the file system of a descriptor, statfs(2); SIZE_MAX
+ * where it knows no bound of its own. */
+int os_filesystem_room(int fd, size_t *bytes);
+
+/* Sets a file's size, ftruncate(2), as a hole. -EFBIG: more than RLIMIT_FSIZE or the
+ * file system allow (without the signal that the first would bring). */
+int os_resize(int fd, size_t size);
+
+/* Forbids for ever that a memory file changes its size, fcntl(2) F_ADD_SEALS. */
+int os_seal_size(int fd);
+
+/* Bytes that a file takes, whatever its size: stat(3type) st_blocks. */
+int os_file_bytes(int fd, size_t *bytes);
+
+/*
+ * Takes room for a range of a file, or gives it back, fallocate(2). -ENOSPC: it is full,
+ * and a part of the range may have been taken; -EINTR: a signal came, likewise: where they
+ * come fast only a shorter range can be taken; -EOPNOTSUPP.
+ */
+int os_allocate(int fd, size_t offset, size_t length);
+int os_punch(int fd, size_t offset, size_t length);
+
+/* Bytes of the range that a file has data in, lseek(2) SEEK_DATA. */
+int os_data_bytes(int fd, size_t offset, size_t length, size_t *bytes);
+
+/* ---- processes (os/process.c) --------------------------------------------------- */
+
+/* The process id, getpid(2). */
+int os_pid(void);
+
+/* Two ends of a pipe that exec closes, pipe2(2). -EMFILE, -ENFILE. */
+int os_pipe(int ends[2]);
+void os_close_fd(int fd);
+
+/* Waits for a byte: 1 when there was one, 0 when all writers are gone, or -errno. */
+int os_wait_byte(int fd);
+
+/* Waits for the end of a child, waitpid(2). */
+void os_reap(int pid);
+
+/* Ends the process at once, _exit(2). */
+_Noreturn void os_exit(int status);
+
 /* ---- clocks (os/clock.c) --------------------------------------------------- */
 
 /* CLOCK_MONOTONIC_COARSE in milliseconds: a few ns to read, some ms coarse. */
@@ -166,6 +303,10 @@ bool os_thp_usable(void);
 
 /* What mthp_sizes says, for pages of page_size bytes and more. */
 uint64_t os_mthp_sizes(size_t page_size);
+
+/* Huge pages of `page` bytes that the machine's pool has free and has not promised to
+ * anybody; 0 also where there is no such pool. */
+size_t os_huge_pages_free(size_t page);
 
 /* MemTotal in bytes, alone and cheaply; 0 when /proc is not there. */
 size_t os_memory_total(void);

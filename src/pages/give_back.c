@@ -29,6 +29,8 @@ static bool is_due(const struct pages *p, size_t granule, uint64_t epoch)
 
 static enum pages_kind kind_at(struct pages *p, size_t offset)
 {
+	if (offset < p->zone[PAGES_HUGE].start)
+		return PAGES_SMALL;
 	return region_unit(p->region, p->from + offset) == CHUNK_SIZE ? PAGES_HUGE : PAGES_SMALL;
 }
 
@@ -59,11 +61,13 @@ static bool granule_may_go(struct pages *p, size_t granule, uint64_t epoch)
 	return pages_is_resident(p, granule * p->granule, p->granule) && is_due(p, granule, epoch);
 }
 
+/* Granules that begin in the chunk; larger ones than a chunk begin in a few of them only. */
 static size_t collect_small(struct pages *p, size_t chunk, uint64_t epoch, size_t want, struct batch *b)
 {
-	size_t per_chunk = CHUNK_SIZE / p->granule, got = 0;
-	size_t end = (chunk + 1) * per_chunk;
-	for (size_t g = chunk * per_chunk; g < end && b->count < BATCH && got < want; g++) {
+	size_t got = 0;
+	size_t end = ((chunk + 1) * CHUNK_SIZE - 1) / p->granule + 1;
+	for (size_t g = size_up(chunk * CHUNK_SIZE, p->granule) / p->granule; g < end && b->count < BATCH && got < want;
+	     g++) {
 		size_t first = g;
 		while (g < end && (g - first) * p->granule < want - got && granule_may_go(p, g, epoch))
 			g++;
@@ -82,7 +86,7 @@ static void mend(struct pages *p, size_t offset)
 {
 	struct pages_zone *small = &p->zone[PAGES_SMALL];
 	size_t chunk = size_down(offset, CHUNK_SIZE), granules = CHUNK_SIZE / p->granule;
-	if (chunk < small->end || !runset_has(&small->absent, chunk / p->granule, granules))
+	if (offset < small->end || !runset_has(&small->absent, chunk / p->granule, granules))
 		return;
 	runset_remove(&small->absent, chunk / p->granule, granules);
 	pthread_mutex_unlock(&p->lock);
@@ -134,7 +138,8 @@ static size_t next_in_zone(const struct pages *p, enum pages_kind kind, size_t a
 {
 	const struct pages_zone *z = &p->zone[kind];
 	size_t end = (z->frontier - z->start) / CHUNK_SIZE;
-	size_t found = at < end ? runset_next_leaf(&z->resident, at, end, p->granule / PAGE) : end;
+	size_t run = size_min(p->granule / PAGE, RUNSET_LEAF);
+	size_t found = at < end ? runset_next_leaf(&z->resident, at, end, run) : end;
 	return found < end ? found : none;
 }
 

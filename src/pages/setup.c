@@ -80,8 +80,8 @@ static int cover_roots(struct pages *p)
 
 int pages_init(struct pages *p, const struct pages_config *c)
 {
-	if (os_page_size() != PAGE || c->from % CHUNK_SIZE || c->size % CHUNK_SIZE || !c->size ||
-	    c->size / PAGE > UINT32_MAX)
+	size_t step = size_max(CHUNK_SIZE, c->region->granule);
+	if (os_page_size() != PAGE || c->from % step || c->size % step || !c->size || c->size / PAGE > UINT32_MAX)
 		return -EINVAL;
 	memset(p, 0, sizeof *p);
 	p->region = c->region;
@@ -129,7 +129,7 @@ int pages_extend(struct pages *p, enum pages_kind kind, size_t bytes)
 	size_t below = runset_run_before(&z->absent, z->frontier / z->unit, bytes / z->unit) * z->unit;
 	pthread_mutex_unlock(&p->lock);
 
-	size_t more = size_up(size_max(bytes - below, 1), CHUNK_SIZE);
+	size_t more = size_up(size_max(bytes - below, 1), size_max(CHUNK_SIZE, z->unit));
 	int err = more > z->end - z->frontier ? -ENOMEM : cover(p, z, z->frontier, z->frontier + more);
 	if (!err) {
 		pthread_mutex_lock(&p->lock);

@@ -9,6 +9,7 @@ void budget_init(struct budget *b, size_t limit)
 	atomic_init(&b->charged, 0);
 	atomic_init(&b->limit, limit);
 	atomic_init(&b->frees, 0);
+	atomic_init(&b->refused, 0);
 }
 
 static bool fits(size_t charged, size_t limit, size_t n, size_t keep)
@@ -22,15 +23,33 @@ bool budget_has_room(const struct budget *b, size_t n, size_t keep)
 	return fits(budget_charged(b), budget_limit(b), n, keep);
 }
 
-int budget_charge(struct budget *b, size_t n, size_t keep)
+static bool try_charge(struct budget *b, size_t n, size_t keep)
 {
-	size_t charged = budget_charged(b);
+	size_t charged = atomic_load(&b->charged);
 	do {
 		if (!fits(charged, budget_limit(b), n, keep))
-			return -ENOMEM;
-	} while (!atomic_compare_exchange_weak_explicit(&b->charged, &charged, charged + n,
-	                                                memory_order_relaxed, memory_order_relaxed));
-	return 0;
+			return false;
+	} while (!atomic_compare_exchange_weak(&b->charged, &charged, charged + n));
+	return true;
+}
+
+/* Tried once more when the refusal is counted: from then on whoever takes a charge back
+ * sees it, and until then what was taken back is seen here. */
+int budget_charge(struct budget *b, size_t n, size_t keep)
+{
+	if (try_charge(b, n, keep))
+		return 0;
+	atomic_fetch_add(&b->refused, 1);
+	return try_charge(b, n, keep) ? 0 : -ENOMEM;
+}
+
+void budget_take_back(struct budget *b, size_t n, size_t refused)
+{
+	size_t before = atomic_fetch_sub(&b->charged, n);
+	assert(before >= n);
+	(void)before;
+	if (budget_refused(b) != refused)
+		budget_note_free(b);
 }
 
 void budget_uncharge(struct budget *b, size_t n)

@@ -106,6 +106,7 @@ static int commit_span(struct region *r, const struct span *s, size_t keep)
 	if (!bitmap_none(r->lingering_map, s->first, count))
 		return -ENOMEM; /* the kernel would not take these back: not to be used yet */
 
+	size_t refused = budget_refused(r->budget);
 	int err = budget_charge(r->budget, missing, keep);
 	if (err)
 		return err;
@@ -114,7 +115,7 @@ static int commit_span(struct region *r, const struct span *s, size_t keep)
 	if (!err)
 		err = populate_missing(r, s, &reached);
 	if (err) {
-		budget_uncharge(r->budget, missing - undo_populate(r, s, reached));
+		budget_take_back(r->budget, missing - undo_populate(r, s, reached), refused);
 		return err;
 	}
 	bitmap_set(r->committed_map, s->first, count);

@@ -12,9 +12,12 @@
 /* Scattered openings are mappings each: at most this many of them. */
 #define MOST_PIECES 1024
 
+#define NO_SPACE "address space for the region is not to be had: see ulimit -v, and after mlockall ulimit -l"
+
 struct sparena_region {
 	struct region region;
 	struct budget budget;
+	struct conf conf;
 	size_t size; /* as asked for, in whole granules; the reservation is in whole chunks */
 	size_t granule;
 };
@@ -29,53 +32,75 @@ static int read_options(struct conf *c, const char *options)
 {
 	char error[CONF_ERROR_MAX];
 	conf_default(c);
-	if (conf_parse(c, options, CONF_SCOPE_REGION, os_memory_total(), error))
+	if (conf_parse(c, options, CONF_SCOPE_REGION, os_memory_total(), error) || conf_check(c, 0, error))
 		return refuse(-EINVAL, error);
 	return 0;
 }
 
-static int reserve(struct sparena_region *r, const struct conf *c, bool closed)
+static int reserve(struct sparena_region *r, bool closed)
 {
+	const struct conf *c = &r->conf;
 	size_t size = size_up(r->size, CHUNK_SIZE);
-	return region_init(&r->region, &(struct region_config){
-		.backing = &backing_anon,
+	bool huge = c->thp == CONF_THP_ALWAYS;
+	struct region_config config = {
 		.size = size,
 		.size_min = size,
-		.granule = SMALL_GRANULE,
-		.huge_in = c->thp == CONF_THP_ALWAYS,
+		.granule = os_page_size(),
 		.closed = closed,
 		.piece = size_up(size_max(size / MOST_PIECES, 1), CHUNK_SIZE),
 		.budget = &r->budget,
 		.name = "sparena: region",
-	});
+	};
+	if (region_choose(&config, c, size_min(c->limit, size)) == CONF_BACKING_ANON) {
+		config.granule = SMALL_GRANULE;
+		config.huge_in = huge;
+	}
+	return region_init(&r->region, &config);
 }
 
 /* An open region is charged as a whole where the kernel does not overcommit. */
-static int reserve_open_or_closed(struct sparena_region *r, const struct conf *c)
+static int reserve_open_or_closed(struct sparena_region *r)
 {
-	int err = reserve(r, c, c->closed);
-	return err == -ENOMEM && !c->closed ? reserve(r, c, true) : err;
+	int err = reserve(r, r->conf.closed);
+	return err == -ENOMEM && !r->conf.closed ? reserve(r, true) : err;
 }
 
 static size_t own_bytes(void) { return size_up(sizeof(struct sparena_region), os_page_size()); }
 
-static int make(const struct conf *c, size_t size, size_t granule, struct sparena_region **out)
+/* The unit that the caller has to do with. */
+static size_t granule_of(const struct sparena_region *r)
+{
+	return r->region.huge_from == 0 ? CHUNK_SIZE : r->region.granule;
+}
+
+static int set_up(struct sparena_region *r, size_t size)
+{
+	r->size = size;
+	budget_init(&r->budget, r->conf.limit);
+	int err = reserve_open_or_closed(r);
+	if (err)
+		return refuse(err, r->region.backing.reason ? r->region.backing.reason
+		                   : NO_SPACE);
+	if (region_is_shared(&r->region)) /* a child could only corrupt it */
+		(void)os_dont_fork(r->region.base, r->region.size);
+	r->granule = granule_of(r);
+	r->size = size_up(size, r->granule);
+	return 0;
+}
+
+static int make(const struct conf *c, size_t size, struct sparena_region **out)
 {
 	void *memory;
-	int err = os_reserve(own_bytes(), os_page_size(), &memory);
+	int err = os_new(own_bytes(), &memory);
 	if (err)
-		return err;
-	err = os_open(memory, own_bytes());
-	if (!err) {
-		struct sparena_region *r = memory;
-		r->size = size;
-		r->granule = granule;
-		budget_init(&r->budget, c->limit);
-		err = reserve_open_or_closed(r, c);
+		return refuse(err, NO_SPACE);
+	struct sparena_region *r = memory;
+	r->conf = *c;
+	err = set_up(r, size);
+	if (err)
+		os_release(r, own_bytes());
+	else
 		*out = r;
-	}
-	if (err)
-		os_release(memory, own_bytes());
 	return err;
 }
 
@@ -88,13 +113,11 @@ int sparena_region_reserve(const char *options, size_t size, struct sparena_regi
 	int err = read_options(&c, options);
 	if (err)
 		return err;
-	size_t granule = c.thp == CONF_THP_ALWAYS ? CHUNK_SIZE : SMALL_GRANULE;
-	if (!size || !size_up_checked(size, granule, &whole))
+	if (!size || !size_up_checked(size, GiB, &whole))
 		return refuse(-EINVAL, "a region has at least one byte, and fewer than SIZE_MAX");
 	if (whole > PTRDIFF_MAX)
 		return refuse(-ENOMEM, "no machine has so much address space");
-	err = make(&c, whole, granule, out);
-	return err ? refuse(err, "address space for the region is not to be had: see ulimit -v") : 0;
+	return make(&c, size, out);
 }
 
 void sparena_region_release(struct sparena_region *r)
@@ -152,8 +175,4 @@ int sparena_region_set_limit(struct sparena_region *r, size_t bytes)
 	return 0;
 }
 
-int sparena_region_fd(const struct sparena_region *r)
-{
-	(void)r; /* private memory is the only backing yet */
-	return -1;
-}
+int sparena_region_fd(const struct sparena_region *r) { return r->region.backing.file.fd; }

@@ -16,6 +16,7 @@
 
 #include "backing/backing.h"
 #include "base/base.h"
+#include "conf/conf.h"
 
 /* ---- budget (region/budget.c) ---------------------------------------------- */
 
@@ -24,6 +25,7 @@ struct budget {
 	_Atomic size_t charged;
 	_Atomic size_t limit; /* SIZE_MAX: none */
 	_Atomic size_t frees; /* counts what may make a refused charge succeed */
+	_Atomic size_t refused; /* counts charges that did not fit */
 };
 
 void budget_init(struct budget *b, size_t limit);
@@ -33,6 +35,17 @@ void budget_init(struct budget *b, size_t limit);
  * afterwards. Returns 0 or -ENOMEM, with nothing charged.
  */
 int budget_charge(struct budget *b, size_t n, size_t keep);
+
+/*
+ * Takes a charge back for which there was no memory. That is no free: nobody has more
+ * room than before, unless a charge was refused in between, since `refused` was read.
+ */
+void budget_take_back(struct budget *b, size_t n, size_t refused);
+
+static inline size_t budget_refused(const struct budget *b)
+{
+	return atomic_load(&b->refused);
+}
 
 /* Whether such a charge would succeed now. */
 bool budget_has_room(const struct budget *b, size_t n, size_t keep);
@@ -75,12 +88,16 @@ static inline void budget_set_limit(struct budget *b, size_t limit)
 
 struct region_config {
 	const struct backing_ops *backing;
-	size_t size;      /* bytes to reserve: a multiple of CHUNK_SIZE... */
+	size_t size;      /* bytes to reserve, a multiple of CHUNK_SIZE (and rounded up to whole pages)... */
 	size_t size_min;  /* ...halved down to this when the system refuses */
-	size_t granule;   /* of the small zone: a power of two, a page to SMALL_GRANULE */
+	size_t granule;   /* of the small zone: a power of two, a page to CHUNK_SIZE; the
+	                     backing's page where that is larger */
 	unsigned huge_in; /* huge zone: 0 none, 1 everything, 2 the upper half */
 	bool closed;      /* inaccessible until committed */
 	size_t piece;     /* closed: opened in pieces of this many bytes; multiple of CHUNK_SIZE */
+	size_t page, need;      /* what the backing is to be like: */
+	const char *path;       /* struct backing_config has these */
+	bool keep, touch;
 	struct budget *budget;
 	const char *name; /* for /proc/PID/maps; lives as long as the region */
 };
@@ -120,8 +137,16 @@ struct region {
 };
 
 /*
+ * Fills in what the options say of the backing (region/choose.c); `need`: bytes that are
+ * going to be committed at most, 0: not known. Returns which backing it is: page:auto
+ * may have chosen another one. Strings of *c must live as long as the region.
+ */
+enum conf_backing region_choose(struct region_config *r, const struct conf *c, size_t need);
+
+/*
  * Reserves address space and sets *r up. Returns 0; -EINVAL: sizes that do not
- * fit together; -ENOMEM: not even size_min could be reserved.
+ * fit together; -ENOMEM: not even size_min could be reserved; or -errno of opening the
+ * backing. r->backing.reason may say more, and is NULL otherwise.
  */
 int region_init(struct region *r, const struct region_config *config);
 
@@ -184,6 +209,23 @@ void region_get_counts(struct region *r, struct region_counts *out);
 void region_fork_prepare(struct region *r);
 void region_fork_parent(struct region *r);
 void region_fork_child(struct region *r);
+
+/*
+ * In the child, while the region is as region_fork_prepare() left it, for one on a
+ * shared backing, which is the parent's memory (region/fork.c). After an error the
+ * region is inaccessible.
+ *
+ * region_fork_copy: gives the child private memory with the same contents.
+ * region_fork_view: leaves it the parent's, read only in effect: what the child writes or
+ * commits is its own. -EBADF: the descriptor is lost.
+ * region_fork_forget: nothing is accessible any more.
+ */
+int region_fork_copy(struct region *r);
+int region_fork_view(struct region *r);
+void region_fork_forget(struct region *r);
+
+/* Whether a child would share its memory with the parent. */
+static inline bool region_is_shared(const struct region *r) { return r->backing.file.fd >= 0; }
 
 /* Aborts unless the maps, the counts and the budget agree. Nothing may be in flight. */
 void region_check(struct region *r);

@@ -6,21 +6,33 @@
 #include "os/os.h"
 #include "region/region.h"
 
+#define MOST_PIECES 1024
+
 static bool config_is_sound(const struct region_config *c)
 {
-	return c->size && c->size % CHUNK_SIZE == 0 && size_is_pow2(c->granule) &&
-	       c->granule >= os_page_size() && c->granule <= SMALL_GRANULE && c->piece % CHUNK_SIZE == 0 &&
-	       (!c->closed || c->piece) && c->huge_in <= 2 && c->budget;
+	return c->size && c->size % CHUNK_SIZE == 0 && size_is_pow2(c->granule) && c->granule >= os_page_size() &&
+	       c->granule <= CHUNK_SIZE && (c->granule <= SMALL_GRANULE || !c->huge_in) &&
+	       c->piece % CHUNK_SIZE == 0 && (!c->closed || c->piece) && c->huge_in <= 2 && c->budget;
 }
 
 static int reserve_halving(struct region *r, const struct region_config *c)
 {
-	size_t size = c->size, least = size_up(size_max(c->size_min, CHUNK_SIZE), CHUNK_SIZE);
+	size_t least = size_up(size_max(c->size_min, CHUNK_SIZE), CHUNK_SIZE);
+	struct backing_config memory = {
+		.size = c->size,
+		.align = CHUNK_SIZE,
+		.page = c->page,
+		.need = c->need,
+		.path = c->path,
+		.keep = c->keep,
+		.touch = c->touch,
+	};
 	for (;;) {
-		int err = r->backing.ops->open(&r->backing, size, CHUNK_SIZE);
-		if (err != -ENOMEM || size <= least)
+		r->backing.reason = NULL;
+		int err = r->backing.ops->open(&r->backing, &memory);
+		if (err != -ENOMEM || memory.size <= least)
 			return err;
-		size = size_max(size_up(size / 2, CHUNK_SIZE), least);
+		memory.size = size_max(size_up(memory.size / 2, CHUNK_SIZE), least);
 	}
 }
 
@@ -38,14 +50,9 @@ static int make_maps(struct region *r)
 	size_t bytes = size_up(3 * granules + 2 * chunks, os_page_size());
 
 	void *maps;
-	int err = os_reserve(bytes, os_page_size(), &maps);
+	int err = os_new(bytes, &maps);
 	if (err)
 		return err;
-	err = os_open(maps, bytes);
-	if (err) {
-		os_release(maps, bytes);
-		return err;
-	}
 	char *at = maps;
 	r->map_bytes = bytes;
 	r->committed_map = (uint64_t *)(void *)at;
@@ -79,19 +86,31 @@ static int set_zones(struct region *r)
 	return err;
 }
 
+/*
+ * Now that the backing's page is known. Mappings of huge pages (hugetlb) never join, so
+ * that each piece remains one of its own: a few large ones.
+ */
+static void take_granule(struct region *r, const struct region_config *c)
+{
+	size_t piece = c->piece;
+	if (r->backing.page_size > os_page_size())
+		piece = size_max(piece, r->backing.size / MOST_PIECES);
+	r->granule = size_max(c->granule, r->backing.page_size);
+	r->piece = c->closed ? size_up(piece, size_max(r->granule, CHUNK_SIZE)) : 0;
+}
+
 int region_init(struct region *r, const struct region_config *c)
 {
 	if (!config_is_sound(c))
 		return -EINVAL;
 	memset(r, 0, sizeof *r);
 	r->backing.ops = c->backing;
-	r->granule = c->granule;
 	r->budget = c->budget;
-	r->piece = c->closed ? c->piece : 0;
 
 	int err = reserve_halving(r, c);
 	if (err)
 		return err;
+	take_granule(r, c);
 	r->base = r->backing.base;
 	r->size = r->backing.size;
 	r->huge_from = huge_zone_start(r->size, c->huge_in);

@@ -49,7 +49,9 @@ static bool is_none(size_t i, uint64_t value)
 
 static const char *backing_name(uint64_t value)
 {
-	return value == 0 ? "anon" : "unknown";
+	static const char *const names[] = {"anon", "hugetlb", "memfd", "memfd-hugetlb", "file"};
+
+	return value < sizeof(names) / sizeof(names[0]) ? names[value] : "unknown";
 }
 
 static void add_time(struct text *t, uint64_t ns)

@@ -18,6 +18,7 @@
 #define TOTAL (10 * GiB)
 #define PROCESS CONF_SCOPE_PROCESS
 #define REGION CONF_SCOPE_REGION
+#define HEAP CONF_SCOPE_HEAP
 
 static struct conf c;
 static char error[CONF_ERROR_MAX];
@@ -53,6 +54,10 @@ static void test_default(void **state)
 	conf_default(&c);
 	assert_int_equal(c.backing, CONF_BACKING_ANON);
 	assert_int_equal(c.thp, CONF_THP_AUTO);
+	assert_int_equal(c.fork, CONF_FORK_COPY);
+	assert_int_equal(c.populate, CONF_POPULATE_AUTO);
+	assert_true(c.page == CONF_AUTO && !c.keep);
+	assert_string_equal(c.path, "");
 	assert_true(c.reserve == CONF_AUTO && c.limit == CONF_UNLIMITED);
 	assert_int_equal(c.decay_ms, 500);
 	assert_int_equal(c.commit_ahead, 2 * MiB);
@@ -67,13 +72,13 @@ static void test_table(void **state)
 	char text[128];
 
 	(void)state;
-	assert_int_equal(conf_option_count, 11);
+	assert_int_equal(conf_option_count, 16);
 	conf_default(&before);
 	for (size_t i = 0; i < conf_option_count; i++) {
 		const struct conf_option *o = &conf_options[i];
 
 		assert_true(o->help[0] != '\0' && o->values[0] != '\0');
-		assert_true((o->scope & ~(unsigned)(PROCESS | REGION)) == 0 && o->scope != 0);
+		assert_true((o->scope & ~(unsigned)(PROCESS | REGION | HEAP)) == 0 && o->scope != 0);
 		snprintf(text, sizeof(text), "%s:%s", o->key, o->initial);
 		good(text, o->scope);
 		assert_memory_equal(&c, &before, sizeof(c));
@@ -117,6 +122,29 @@ static void test_values(void **state)
 	assert_string_equal(good("stats_file:/a,stats_file:", PROCESS)->stats_file, "");
 }
 
+static void test_backings(void **state)
+{
+	static const char *const names[] = {"anon", "hugetlb", "memfd", "memfd-hugetlb", "file"};
+	char text[64];
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(text, sizeof(text), "backing:%s", names[i]);
+		assert_int_equal(good(text, PROCESS)->backing, i);
+		assert_int_equal(good(text, REGION)->backing, i);
+	}
+	assert_int_equal(CONF_BACKING_FILE, 4);
+	assert_string_equal(good("path:/a:b c,keep:true", REGION)->path, "/a:b c");
+	assert_true(c.keep);
+	assert_string_equal(good("path:/a,path:", PROCESS)->path, "");
+	assert_int_equal(good("page:2M", PROCESS)->page, 2 * MiB);
+	assert_int_equal(good("page:1G", REGION)->page, GiB);
+	assert_int_equal(good("page:2M,page:auto", PROCESS)->page, CONF_AUTO);
+	assert_int_equal(good("fork:exec", PROCESS)->fork, CONF_FORK_EXEC);
+	assert_int_equal(good("fork:deny", PROCESS)->fork, CONF_FORK_DENY);
+	assert_int_equal(good("populate:touch", REGION)->populate, CONF_POPULATE_TOUCH);
+}
+
 static void test_percent(void **state)
 {
 	size_t odd = (size_t)1 << 62 | 12345;
@@ -158,7 +186,18 @@ static void test_bad_values(void **state)
 	bad("thp:on", PROCESS, "thp:\"on\" is not known: use auto, always or never");
 	bad("thp:auto|always", PROCESS, "thp:\"auto|always\" is not known: use auto, always or never");
 	bad("thp:", PROCESS, "thp:\"\" is not known: use auto, always or never");
-	bad("backing:disk", PROCESS, "backing:\"disk\" is not known: use anon");
+	bad("backing:disk", PROCESS,
+	    "backing:\"disk\" is not known: use anon, hugetlb, memfd, memfd-hugetlb or file");
+	bad("backing:memfd-", REGION,
+	    "backing:\"memfd-\" is not known: use anon, hugetlb, memfd, memfd-hugetlb or file");
+	bad("page:4K", PROCESS, "page:\"4K\" is no size of huge pages: use 2M, 1G or auto");
+	bad("page:3M", PROCESS, "page:\"3M\" is no size of huge pages: use 2M, 1G or auto");
+	bad("page:huge", PROCESS,
+	    "page:\"huge\" is not a size: use bytes or a number with K, M, G, T (64M) or auto");
+	bad("fork:no", PROCESS, "fork:\"no\" is not known: use copy, exec or deny");
+	bad("fork:deny", REGION, "option \"fork\" is for heaps, not for one region: leave it away here");
+	bad("populate:never", PROCESS, "populate:\"never\" is not known: use auto or touch");
+	bad("keep:yes", PROCESS, "keep:\"yes\" is neither true nor false");
 	bad("log:yes", PROCESS, "log:\"yes\" is neither true nor false");
 	bad("log:truely", PROCESS, "log:\"truely\" is neither true nor false");
 	bad("decay_ms:10K", PROCESS,
@@ -187,12 +226,18 @@ static void test_unknown(void **state)
 {
 	(void)state;
 	bad("lmit:1G", PROCESS,
-	    "unknown option \"lmit\": did you mean \"limit\"? known are backing, thp, reserve, limit, "
-	    "decay_ms, commit_ahead, stats_print, stats_file, strict, log");
-	bad("zzzzzz:1", REGION, "unknown option \"zzzzzz\": known are backing, thp, limit, closed");
+	    "unknown option \"lmit\": did you mean \"limit\"? known are backing, path, keep, page, "
+	    "thp, reserve, limit, decay_ms, commit_ahead, fork, populate, stats_print, stats_file, strict, "
+	    "log");
+	bad("zzzzzz:1", REGION, "unknown option \"zzzzzz\": known are backing, path, keep, page, thp, limit, "
+	    "populate, closed");
 	bad("limit=1G", PROCESS, "\"limit=1G\" has no value: write key:value, as in limit:64M");
 	bad("closed:true", PROCESS,
 	    "option \"closed\" is for regions, not for the process: leave it away here");
+	bad("closed:true", HEAP,
+	    "option \"closed\" is for regions, not for one heap: leave it away here");
+	bad("strict:true", HEAP,
+	    "option \"strict\" is for the process, not for one heap: leave it away here");
 	bad("strict:true", REGION,
 	    "option \"strict\" is for the process, not for one region: leave it away here");
 	assert_int_equal(parse(":1", PROCESS), -EINVAL);
@@ -214,6 +259,14 @@ static void test_hostile(void **state)
 	assert_true(strlen(error) < CONF_ERROR_MAX);
 	text[1000] = ':';
 	assert_int_equal(parse(text, PROCESS), -EINVAL);
+	memcpy(text, "path:", 5);
+	text[1000] = 'x';
+	text[5 + CONF_PATH_MAX - 1] = '\0';
+	good(text, REGION);
+	text[5 + CONF_PATH_MAX - 1] = 'x';
+	text[5 + CONF_PATH_MAX] = '\0';
+	assert_int_equal(parse(text, REGION), -EINVAL);
+	text[5 + CONF_PATH_MAX] = 'x';
 	memcpy(text, "stats_file:", 11);
 	text[1000] = 'x';
 	text[11 + CONF_PATH_MAX - 1] = '\0';
@@ -282,6 +335,47 @@ static void test_check(void **state)
 	                           "space as the limit, or leave reserve:auto");
 }
 
+/* Options of which each is right, but not with the others. */
+static void test_mismatch(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} wrong[] = {
+		{"backing:file", "backing:file needs path:, a directory or a new file's name"},
+		{"backing:file,page:2M", "backing:file needs path:, a directory or a new file's name"},
+		{"path:/tmp", "path: is for backing:file alone"},
+		{"backing:memfd,path:/tmp", "path: is for backing:file alone"},
+		{"keep:true", "keep: is for backing:file alone"},
+		{"backing:hugetlb,keep:true", "keep: is for backing:file alone"},
+		{"page:2M", "page: is for backing:hugetlb, memfd-hugetlb and file alone"},
+		{"backing:memfd,page:1G", "page: is for backing:hugetlb, memfd-hugetlb and file alone"},
+	};
+	static const char *const right[] = {
+		"backing:file,path:/tmp", "backing:file,path:/tmp/x,keep:true,page:2M", "backing:hugetlb,page:1G",
+		"backing:memfd-hugetlb,page:2M,limit:8M", "backing:memfd,keep:false,page:auto,path:",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(check(wrong[i].text), -EINVAL);
+		assert_string_equal(error, wrong[i].error);
+	}
+	for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
+		assert_int_equal(check(right[i]), 0);
+}
+
+/* A limit has room for one page beside what start-up needs. */
+static void test_limit_and_page(void **state)
+{
+	(void)state;
+	assert_int_equal(check("backing:hugetlb,page:2M,limit:6M"), 0);
+	assert_int_equal(check("backing:hugetlb,page:2M,limit:5M"), -EINVAL);
+	assert_string_equal(error, "limit:5M is below the 6M that start-up needs");
+	assert_int_equal(check("backing:memfd-hugetlb,page:1G,limit:1G"), -EINVAL);
+	assert_int_equal(conf_check(good("backing:hugetlb,page:2M,limit:2M", REGION), 0, error), 0);
+	assert_int_equal(conf_check(good("backing:hugetlb,page:2M,limit:1M", REGION), 0, error), -EINVAL);
+}
+
 /* ---- about --------------------------------------------------------------------- */
 
 static void *other_thread(void *unused)
@@ -319,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_backings),
 		cmocka_unit_test(test_percent),
 		cmocka_unit_test(test_bad_values),
 		cmocka_unit_test(test_bad_commit_ahead),
@@ -327,6 +422,8 @@ int main(void)
 		cmocka_unit_test(test_stops),
 		cmocka_unit_test(test_lenient),
 		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_mismatch),
+		cmocka_unit_test(test_limit_and_page),
 		cmocka_unit_test(test_about),
 	};
 

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../support/faults.h"
@@ -224,6 +225,54 @@ static void test_populate_discard(void **state)
 	assert_int_equal(errno, 0);
 }
 
+/* Reading a private page gives the shared zero page, which is no memory; a shared one is some. */
+static void test_populate_read(void **state)
+{
+	char *p = opened(2 * MIB);
+	void *q;
+
+	(void)state;
+	assert_int_equal(os_populate_read(p, MIB), 0);
+	assert_true(resident(p, 2 * MIB) <= MIB); /* before Linux 6.7 the zero page counts */
+	assert_int_equal(os_populate(p, MIB), 0);
+	assert_int_equal(resident(p, 2 * MIB), MIB);
+	assert_int_equal(os_release(p, 2 * MIB), 0);
+	assert_int_equal(os_reserve_shared_anonymous(4 * MIB, 2 * MIB, os_page_size(), &q), 0);
+	assert_int_equal((uintptr_t)q % (2 * MIB), 0);
+	assert_int_equal(os_populate_read(q, MIB), -EINVAL); /* not open yet */
+	assert_int_equal(os_open(q, 4 * MIB), 0);
+	assert_int_equal(os_populate_read(q, MIB), 0);
+	assert_int_equal(resident(q, 4 * MIB), MIB);
+	assert_int_equal(os_discard(q, MIB), 0); /* unmaps it, and no more */
+	memset(q, 0x5a, 4096);
+	assert_int_equal(os_remove(q, 4 * MIB), 0);
+	assert_int_equal(resident(q, 4 * MIB), 0);
+	assert_int_equal(*(char *)q, 0);
+	assert_int_equal(os_release(q, 4 * MIB), 0);
+	assert_int_equal(errno, 0);
+}
+
+/* What one process writes another one reads. */
+static void test_shared_anonymous(void **state)
+{
+	void *p;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(os_reserve_shared_anonymous(4096, 2 * MIB, os_page_size(), &p), 0);
+	assert_int_equal(os_open(p, 4096), 0);
+	child = fork();
+	if (child == 0) {
+		*(char *)p = 7;
+		_exit(0);
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(*(char *)p, 7);
+	assert_int_equal(os_release(p, 4096), 0);
+	assert_int_equal(os_reserve_shared_anonymous(0, 4096, 4096, &p), -EINVAL);
+}
+
 static void test_touch(void **state)
 {
 	char *p = opened(2 * MIB);
@@ -351,6 +400,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reserve_trim_fails, reset, reset),
 		cmocka_unit_test_setup(test_open_close, reset),
 		cmocka_unit_test_setup(test_populate_discard, reset),
+		cmocka_unit_test_setup(test_populate_read, reset),
+		cmocka_unit_test_setup(test_shared_anonymous, reset),
 		cmocka_unit_test_setup(test_touch, reset),
 		cmocka_unit_test_setup(test_discard_locked, reset),
 		cmocka_unit_test_setup_teardown(test_populate_retries, reset, reset),

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -114,6 +115,29 @@ static void test_write_short(void **state)
 	assert_int_equal(lseek(fd, 0, SEEK_END), 10);
 	close(fd);
 	unlink(path_of("short"));
+}
+
+/* Never more than what statfs(2) has for those without privileges, and some on any disk. */
+static void test_room(void **state)
+{
+	size_t room = 0, more = 0;
+	int fd = open(directory, O_RDONLY | O_DIRECTORY);
+	int proc = open("/proc", O_RDONLY | O_DIRECTORY);
+	struct statvfs st;
+
+	(void)state;
+	assert_true(fd >= 0 && proc >= 0);
+	assert_int_equal(os_filesystem_room(fd, &room), 0);
+	assert_int_equal(fstatvfs(fd, &st), 0);
+	more = (size_t)st.f_bavail * st.f_frsize;
+	/* Others write there too, meanwhile. */
+	assert_true(room > 0 && room / 2 <= more && more / 2 <= room);
+	assert_int_equal(os_filesystem_room(proc, &room), 0); /* has no blocks: no bound */
+	assert_true(room == SIZE_MAX);
+	assert_int_equal(os_filesystem_room(-1, &room), -EBADF);
+	assert_int_equal(errno, 0);
+	close(fd);
+	close(proc);
 }
 
 static void test_fields(void **state)
@@ -232,6 +256,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(test_files, reset),
 		cmocka_unit_test_setup(test_files_refuse, reset),
 		cmocka_unit_test_setup(test_write_short, reset),
+		cmocka_unit_test_setup(test_room, reset),
 		cmocka_unit_test_setup(test_fields, reset),
 		cmocka_unit_test_setup(test_environment, reset),
 		cmocka_unit_test_setup(test_clocks, reset),

@@ -13,20 +13,23 @@
 
 #include "os/os.h"
 #include "pages/pages.h"
+#include "../support/backings.h"
 #include "../support/random.h"
 
-#define DATA_SIZE (256 * MiB)
+#define DATA_SIZE size_max(256 * MiB, 4 * G)
 #define META_SIZE (64 * MiB)
 
 /* ---- failures of the floor below --------------------------------------------- */
 
 static unsigned fail_one_in; /* one populate in so many fails; 0: none */
+static atomic_uint calls;    /* of what asks the kernel for pages */
 
 int __real_os_populate(void *addr, size_t size);
 int __wrap_os_populate(void *addr, size_t size);
 int __wrap_os_populate(void *addr, size_t size)
 {
 	size_t there = 0;
+	calls++;
 	if (!fail_one_in || random_below(fail_one_in))
 		return __real_os_populate(addr, size);
 	if (os_resident(addr, size, &there, NULL) || there) /* backs what is in use again */
@@ -35,27 +38,52 @@ int __wrap_os_populate(void *addr, size_t size)
 	return -ENOMEM;
 }
 
+/* Room for new pages, by a descriptor. */
+int __real_os_allocate(int fd, size_t offset, size_t length);
+int __wrap_os_allocate(int fd, size_t offset, size_t length);
+int __wrap_os_allocate(int fd, size_t offset, size_t length)
+{
+	calls++;
+	if (!fail_one_in || random_below(fail_one_in))
+		return __real_os_allocate(fd, offset, length);
+	__real_os_allocate(fd, offset, size_down(length / 2, PAGE));
+	return -ENOSPC;
+}
+
 /* ---- pages to test -------------------------------------------------------------- */
+
+/* On the backing that the environment names (each_backing.sh); private memory has huge
+ * chunks beside its granules. */
+static struct test_backing kind;
+static size_t granule;
+#define G granule
 
 static struct budget budget;
 static struct region data, meta;
 static struct pages pages;
 
+static bool has_huge_zone(void) { return kind.ops == &backing_anon; }
+
 static void make_with(size_t limit, enum pages_thp thp, int64_t decay_ms)
 {
 	fail_one_in = 0;
 	budget_init(&budget, limit);
+	if (!has_huge_zone())
+		thp = PAGES_THP_NEVER;
 	struct region_config c = {
-		.backing = &backing_anon, .size = DATA_SIZE, .size_min = DATA_SIZE, .granule = SMALL_GRANULE,
+		.backing = kind.ops, .size = DATA_SIZE, .size_min = DATA_SIZE, .granule = SMALL_GRANULE,
 		.huge_in = thp == PAGES_THP_NEVER ? 0 : 2, .closed = true, .piece = CHUNK_SIZE, .budget = &budget,
+		.page = kind.page, .path = kind.path, .touch = kind.touch,
 	};
 	assert_int_equal(region_init(&data, &c), 0);
-	c.size = c.size_min = META_SIZE;
-	c.granule = PAGE;
-	c.huge_in = 0;
+	assert_int_equal(data.granule, G);
+	c = (struct region_config){
+		.backing = &backing_anon, .size = META_SIZE, .size_min = META_SIZE, .granule = PAGE,
+		.closed = true, .piece = CHUNK_SIZE, .budget = &budget,
+	};
 	assert_int_equal(region_init(&meta, &c), 0);
 	struct pages_config p = {
-		.region = &data, .size = DATA_SIZE, .meta = &meta,
+		.region = &data, .size = data.size, .meta = &meta,
 		.thp = thp, .commit_ahead = 2 * MiB, .decay_ms = decay_ms,
 	};
 	assert_int_equal(pages_init(&pages, &p), 0);
@@ -113,14 +141,27 @@ static size_t resident(struct region *r)
 {
 	size_t bytes = 0;
 	assert_int_equal(region_resident(r, 0, r->size, &bytes), 0);
+	assert_true(r != &data || test_file_holds(&kind, &r->backing, bytes));
 	return bytes;
 }
+
+#define SKIP_UNLESS(condition, why)                         \
+	do {                                                \
+		if (!(condition)) {                         \
+			print_message("skipped: %s\n", why); \
+			skip();                             \
+		}                                           \
+	} while (0)
+#define NEEDS(bytes) SKIP_UNLESS(!kind.most || (bytes) <= kind.least, "the backing has less than " #bytes)
+#define NEEDS_HUGE_ZONE() SKIP_UNLESS(has_huge_zone(), "only private memory has huge chunks")
+#define NEEDS_SMALL_GRANULES() SKIP_UNLESS(G == SMALL_GRANULE, "its granules are larger")
 
 /* ---- one thing at a time ---------------------------------------------------------- */
 
 static void small_heap_grows_in_small_steps(void **state)
 {
 	(void)state;
+	NEEDS_SMALL_GRANULES();
 	take(PAGE);
 	assert_int_equal(region_committed(&data), 64 * KiB);
 	take(60 * KiB);
@@ -132,6 +173,7 @@ static void small_heap_grows_in_small_steps(void **state)
 static void large_heap_grows_in_huge_chunks(void **state)
 {
 	(void)state;
+	NEEDS_HUGE_ZONE();
 	take(8 * MiB);
 	size_t before = region_committed(&data);
 	take(64 * KiB);
@@ -144,6 +186,7 @@ static void large_heap_grows_in_huge_chunks(void **state)
 static void one_goes_ahead_at_a_time(void **state)
 {
 	(void)state;
+	NEEDS_SMALL_GRANULES();
 	take(8 * MiB); /* an eighth of it is a step */
 	while (pages.resident_free)
 		take(PAGE);
@@ -164,6 +207,7 @@ static void freed_runs_join_and_serve_again(void **state)
 {
 	(void)state;
 	size_t a = take(5 * PAGE), b = take(3 * PAGE), c = take(7 * PAGE);
+	take(G - 15 * PAGE); /* the rest of what was committed */
 	size_t committed = region_committed(&data);
 	pages_free(&pages, a, 5 * PAGE);
 	pages_free(&pages, c, 7 * PAGE);
@@ -175,6 +219,7 @@ static void freed_runs_join_and_serve_again(void **state)
 static void lowest_run_is_taken(void **state)
 {
 	(void)state;
+	NEEDS(100 * PAGE + G);
 	pages_free(&pages, take(100 * PAGE), 100 * PAGE);
 	size_t length = 20 * PAGE, a = take(length), b = take(length), c = take(length);
 	pages_free(&pages, c, length);
@@ -187,6 +232,7 @@ static void lowest_run_is_taken(void **state)
 static void alignment_is_of_the_address(void **state)
 {
 	(void)state;
+	NEEDS(40 * MiB + G);
 	size_t offset;
 	take(PAGE);
 	for (size_t align = PAGE; align <= 16 * MiB; align *= 2) {
@@ -209,6 +255,7 @@ static void too_much_is_refused(void **state)
 static void trim_gives_everything_free_back(void **state)
 {
 	(void)state;
+	NEEDS(40 * MiB + G);
 	size_t offset[40];
 	for (int i = 0; i < 40; i++)
 		offset[i] = take(MiB);
@@ -223,6 +270,7 @@ static void trim_gives_everything_free_back(void **state)
 static void old_free_runs_go_back_young_ones_stay(void **state)
 {
 	(void)state;
+	NEEDS(20 * MiB + G);
 	size_t a = take(20 * MiB);
 	pages_free(&pages, a, 20 * MiB);
 	pages_tick(&pages);
@@ -239,6 +287,7 @@ static void old_free_runs_go_back_young_ones_stay(void **state)
 static void used_part_keeps_its_huge_chunk(void **state)
 {
 	(void)state;
+	NEEDS_HUGE_ZONE();
 	size_t a = take(8 * MiB);
 	pages_free(&pages, a + PAGE, 8 * MiB - PAGE);
 	pages.decay_ms = 0; /* at once, but only whole chunks */
@@ -257,6 +306,8 @@ static void just_freed_runs_come_back_and_join(void **state)
 	size_t offset[40];
 	for (int i = 0; i < 40; i++)
 		offset[i] = take(2 * PAGE);
+	if (80 * PAGE % G)
+		take(G - 80 * PAGE % G);
 	size_t committed = region_committed(&data);
 	for (int i = 0; i < 40; i++) /* more than are kept apart */
 		pages_free(&pages, offset[i], 2 * PAGE);
@@ -272,6 +323,8 @@ static void just_freed_runs_come_back_and_join(void **state)
 static void free_memory_of_one_size_serves_another(void **state)
 {
 	(void)state;
+	NEEDS(32 * MiB);
+	NEEDS_SMALL_GRANULES(); /* half used, a larger one stays */
 	size_t offset[64], n = 0;
 	budget_set_limit(&budget, 32 * MiB);
 	while (n < 64 && try_take(MiB, PAGE, &offset[n]) == 0)
@@ -288,6 +341,7 @@ static void free_memory_of_one_size_serves_another(void **state)
 static void thinned_chunk_is_mended(void **state)
 {
 	(void)state;
+	NEEDS_HUGE_ZONE();
 	size_t a = take(8 * MiB);
 	pages_free(&pages, a + PAGE, 8 * MiB - PAGE);
 	pages_trim(&pages, SIZE_MAX);
@@ -298,34 +352,41 @@ static void thinned_chunk_is_mended(void **state)
 	assert_int_equal(take(8 * MiB), a);
 }
 
+/* Sizes of the tests at a limit: whole granules, and room for the index. */
+#define U size_max(MiB, G)
+#define LIMIT_OF(n) ((n) * U + MiB)
+
 static void refusal_is_remembered_until_a_free(void **state)
 {
 	(void)state;
+	NEEDS(8 * U);
 	size_t a, b;
-	budget_set_limit(&budget, 8 * MiB);
-	a = take(4 * MiB);
-	assert_int_equal(try_take(5 * MiB, PAGE, &b), -ENOMEM);
+	budget_set_limit(&budget, LIMIT_OF(8));
+	a = take(4 * U);
+	assert_int_equal(try_take(6 * U, PAGE, &b), -ENOMEM);
 	size_t commits = data.counts.commits;
-	assert_int_equal(try_take(5 * MiB, PAGE, &b), -ENOMEM);
+	assert_int_equal(try_take(6 * U, PAGE, &b), -ENOMEM);
 	assert_int_equal(data.counts.commits, commits);
-	assert_int_equal(try_take(2 * MiB, PAGE, &b), 0); /* a smaller one may fit */
-	pages_free(&pages, a, 4 * MiB);
-	assert_int_equal(try_take(5 * MiB, PAGE, &b), 0);
+	assert_int_equal(try_take(2 * U, PAGE, &b), 0); /* a smaller one may fit */
+	pages_free(&pages, a, 4 * U);
+	assert_int_equal(try_take(6 * U, PAGE, &b), 0);
 }
 
 static void raised_limit_is_noticed(void **state)
 {
 	(void)state;
+	NEEDS(6 * U);
 	size_t a;
-	budget_set_limit(&budget, 4 * MiB);
-	assert_int_equal(try_take(5 * MiB, PAGE, &a), -ENOMEM);
-	budget_set_limit(&budget, 16 * MiB);
-	assert_int_equal(try_take(5 * MiB, PAGE, &a), 0);
+	budget_set_limit(&budget, LIMIT_OF(4));
+	assert_int_equal(try_take(6 * U, PAGE, &a), -ENOMEM);
+	budget_set_limit(&budget, LIMIT_OF(16));
+	assert_int_equal(try_take(6 * U, PAGE, &a), 0);
 }
 
 static void lasting_failure_ends_when_it_goes_away(void **state)
 {
 	(void)state;
+	SKIP_UNLESS(kind.shared || !kind.touch, "touching cannot fail");
 	size_t a, charged = budget_charged(&budget);
 	fail_one_in = 1;
 	for (int i = 0; i < 3; i++)
@@ -339,14 +400,43 @@ static void lasting_failure_ends_when_it_goes_away(void **state)
 static void keep_is_left_free(void **state)
 {
 	(void)state;
-	size_t a;
+	NEEDS(8 * U);
+	size_t a, limit = LIMIT_OF(8), granules = G + 128 * KiB;
 	bool zeroed;
-	budget_set_limit(&budget, 8 * MiB);
-	while (pages_alloc(&pages, 64 * KiB, PAGE, MiB, &a, &zeroed) == 0)
+	budget_set_limit(&budget, limit);
+	while (pages_alloc(&pages, 64 * KiB, PAGE, U, &a, &zeroed) == 0)
 		;
-	assert_true(budget_charged(&budget) <= 7 * MiB);
-	assert_true(budget_charged(&budget) > 7 * MiB - 128 * KiB);
+	assert_true(budget_charged(&budget) <= limit - U);
+	assert_true(budget_charged(&budget) > limit - U - granules);
 	assert_int_equal(pages_alloc(&pages, 64 * KiB, PAGE, 0, &a, &zeroed), 0);
+}
+
+/* Not the limit but the backing: what is free, in whatever size, is used before. */
+static void full_backing_refuses_and_recovers(void **state)
+{
+	(void)state;
+	SKIP_UNLESS(kind.most, "nothing but the machine bounds it");
+	size_t most = 2 * kind.most / (256 * KiB), n = 0;
+	size_t *offset = calloc(most, sizeof *offset);
+	while (n < most && try_take(256 * KiB, PAGE, &offset[n]) == 0)
+		memset(data.base + offset[n++], 7, 256 * KiB);
+	assert_true(n * 256 * KiB >= kind.least - (kind.least & (256 * KiB - 1)) && n < most);
+	assert_int_equal(resident(&data), region_committed(&data));
+	calls = 0;
+	assert_int_equal(try_take(256 * KiB, PAGE, &offset[n]), -ENOMEM);
+	assert_true(calls <= 4); /* asking again and again would make a full backing a slow one */
+	for (size_t i = 0; i < n; i += 2)
+		pages_free(&pages, offset[i], 256 * KiB);
+	for (size_t i = 0; i < n; i += 2)
+		assert_int_equal(try_take(256 * KiB, PAGE, &offset[i]), 0);
+	assert_int_equal(resident(&data), region_committed(&data));
+	for (size_t i = 0; i < n; i++)
+		pages_free(&pages, offset[i], 256 * KiB);
+	assert_int_equal(try_take(G, G, &offset[0]), 0); /* in a place of its own if need be */
+	pages_free(&pages, offset[0], G);
+	pages_trim(&pages, SIZE_MAX);
+	assert_int_equal(resident(&data), 0);
+	free(offset);
 }
 
 /* ---- threads at exhaustion: what one gives back another gets --------------------------- */
@@ -379,7 +469,7 @@ static void threads_at_exhaustion(void **state)
 {
 	(void)state;
 	pthread_t threads[4];
-	budget_set_limit(&budget, 12 * MiB);
+	budget_set_limit(&budget, 12 * MiB + (G > MiB ? G : 0));
 	for (uintptr_t i = 0; i < 4; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, churn, (void *)(i + 1)), 0);
 	for (int i = 0; i < 4; i++)
@@ -401,7 +491,7 @@ static struct run {
 	size_t bytes; /* 0: none */
 	unsigned char value;
 } runs[RUNS];
-static unsigned char owner[DATA_SIZE / PAGE]; /* 1: some run has the page */
+static unsigned char owner[4 * GiB / PAGE]; /* 1: some run has the page */
 
 static void own(size_t offset, size_t bytes, unsigned char whose)
 {
@@ -439,7 +529,7 @@ static void random_take(struct run *run)
 	run->bytes = bytes;
 	run->value = (unsigned char)(random_next() | 1);
 	EXPECT((uintptr_t)(data.base + run->offset) % align == 0);
-	EXPECT(region_is_committed(&data, size_down(run->offset, SMALL_GRANULE), SMALL_GRANULE));
+	EXPECT(region_is_committed(&data, size_down(run->offset, G), G));
 	own(run->offset, bytes, 1);
 	for (size_t at = run->offset; zeroed && at < run->offset + bytes; at += PAGE)
 		EXPECT(data.base[at] == 0 && data.base[at + PAGE - 1] == 0);
@@ -545,9 +635,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(raised_limit_is_noticed, make, drop),
 		cmocka_unit_test_setup_teardown(lasting_failure_ends_when_it_goes_away, make, drop),
 		cmocka_unit_test_setup_teardown(keep_is_left_free, make_small, drop),
+		cmocka_unit_test_setup_teardown(full_backing_refuses_and_recovers, make_small, drop),
 		cmocka_unit_test_setup_teardown(threads_at_exhaustion, make, drop),
 		cmocka_unit_test_setup_teardown(random_operations, make_decaying, drop),
 		cmocka_unit_test_setup_teardown(random_operations, make_small, drop),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	kind = test_backing_get();
+	granule = size_max(SMALL_GRANULE, kind.page);
+	return cmocka_run_group_tests_name(kind.name, tests, NULL, NULL);
 }

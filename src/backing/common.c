@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the backings do alike. */
+#include <errno.h>
+
+#include "backing/backing.h"
+#include "base/base.h"
+
+/* A populate call holds the mmap lock for reading: pieces keep others from waiting long. */
+#define POPULATE_PIECE (2 * MiB)
+
+/*
+ * One piece. Before Linux 5.14 pages are touched from user space, which takes memory
+ * just as well but cannot report its lack.
+ */
+static int populate_piece(struct backing *b, char *addr, size_t length)
+{
+	if (likely(b->can_populate))
+		return os_populate(addr, length);
+	os_touch(addr, length, b->page_size);
+	return 0;
+}
+
+int backing_populate(struct backing *b, size_t offset, size_t length)
+{
+	size_t step = size_max(POPULATE_PIECE, b->page_size);
+	int err = 0;
+	for (size_t done = 0; done < length && !err; done += step)
+		err = populate_piece(b, b->base + offset + done, size_min(length - done, step));
+	return err == -EFAULT ? -ENOMEM : err; /* both mean: the backing has no more */
+}
+
+int backing_unlock(struct backing *b, size_t offset, size_t length)
+{
+	return os_open(b->base + offset, length);
+}
+
+int backing_prefer_nothing(struct backing *b, size_t offset, size_t length, bool huge)
+{
+	(void)b;
+	(void)offset;
+	(void)length;
+	(void)huge;
+	return 0;
+}
+
+int backing_resident_mapped(struct backing *b, size_t offset, size_t length, size_t *bytes)
+{
+	size_t swapped = 0;
+	int err = os_resident(b->base + offset, length, bytes, &swapped);
+	if (!err)
+		*bytes += swapped; /* a page in swap has its backing there */
+	return err;
+}
+
+void backing_close(struct backing *b)
+{
+	if (b->base)
+		os_release(b->base, b->size);
+	if (b->path)
+		(void)os_unlink(b->path, &b->file); /* somebody may have removed it already */
+	os_close_file(&b->file);
+	b->base = NULL;
+	b->size = 0;
+	b->path = NULL;
+}
