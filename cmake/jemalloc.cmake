@@ -1,8 +1,11 @@
 # jemalloc 5.3.0, built privately while configuring, and kept in a cache outside the
 # build directory, so that it is built once for each variant. Defines
-#   sparena_jemalloc         jemalloc as one object, every name prefixed sparena_je_
-#   sparena_jemalloc_malloc  the same, its entry points being malloc, free, ... (the drop-in)
-#   SPARENA_JEMALLOC_MALLOC_OBJECT its file
+#   sparena_jemalloc         jemalloc as one object, every name prefixed sparena_je_; it may
+#                            be opened by dlopen(3), and starts when it is first used
+#   sparena_jemalloc_malloc  the same, its entry points being malloc, free, ... (the drop-in);
+#                            loaded with the program, and started by its constructor
+#   SPARENA_JEMALLOC_OBJECT, SPARENA_JEMALLOC_MALLOC_OBJECT  their files
+#   SPARENA_JEMALLOC_INCLUDE, SPARENA_JEMALLOC_MALLOC_INCLUDE  where their headers are
 #   SPARENA_JEMALLOC_LICENSE its licence text
 # Link one of the two, never both. Their include directory shows jemalloc's internals.
 
@@ -12,9 +15,9 @@ set(jemalloc_version 5.3.0)
 set(jemalloc_sha256 2db82d1e7119df3e71b7640219b6dfe84789bc0537983c3b7ac4f7189aecfeaa)
 set(jemalloc_url https://github.com/jemalloc/jemalloc/releases/download/5.3.0/jemalloc-5.3.0.tar.bz2)
 # The entry points that need no code of ours between: exported as they are.
-set(jemalloc_entries malloc free calloc posix_memalign aligned_alloc)
+set(jemalloc_entries malloc free)
 # Part of the cache's key. Raise it when the steps below change in a way that the rest of the key doesn't show.
-set(jemalloc_recipe 2)
+set(jemalloc_recipe 3)
 
 if(NOT "$ENV{XDG_CACHE_HOME}" STREQUAL "")
   set(cache_default $ENV{XDG_CACHE_HOME}/sparena)
@@ -156,23 +159,34 @@ function(jemalloc_build)
   jemalloc_run("linking" ${source} ${CMAKE_LINKER} -r -o linked.o ${originals}
     --whole-archive lib/libjemalloc_pic.a)
   # Its options are fixed: no environment variable and no /etc/malloc.conf reaches it.
-  jemalloc_run("renaming" ${source} ${CMAKE_OBJCOPY} --redefine-sym=secure_getenv=sparena_no_environment
-    --redefine-sym=readlink=sparena_no_link linked.o ${result}/jemalloc.o)
-
-  # The drop-in exports jemalloc's functions themselves. They are renamed, and the prefixed
-  # name is the alias, not the other way: an alias has size 0, and Valgrind and profilers
-  # pass over an exported function without a size.
-  list(TRANSFORM jemalloc_entries REPLACE "(.+)" "--redefine-sym=sparena_je_\\1=\\1" OUTPUT_VARIABLE renames)
-  list(TRANSFORM jemalloc_entries REPLACE "(.+)" "--defsym=sparena_je_\\1=\\1" OUTPUT_VARIABLE aliases)
-  jemalloc_run("renaming" ${source} ${CMAKE_OBJCOPY} ${renames} ${result}/jemalloc.o renamed.o)
-  jemalloc_run("linking" ${source} ${CMAKE_LINKER} -r -o ${result}/jemalloc_malloc.o ${aliases} renamed.o)
+  set(fixed --redefine-sym=secure_getenv=sparena_no_environment --redefine-sym=readlink=sparena_no_link)
+  if(NOT dropin)
+    # Nobody pays for heaps who has none.
+    jemalloc_run("renaming" ${source} ${CMAKE_OBJCOPY} ${fixed} --remove-section=.init_array
+      linked.o ${result}/jemalloc.o)
+  else()
+    jemalloc_run("renaming" ${source} ${CMAKE_OBJCOPY} ${fixed} linked.o fixed.o)
+    jemalloc_export(${source} ${result})
+  endif()
 
   file(COPY ${source}/include DESTINATION ${result} FILES_MATCHING PATTERN *.h)
   file(COPY ${source}/COPYING DESTINATION ${result})
   file(RENAME ${result} ${kept})
 endfunction()
 
-function(jemalloc_find)
+# ${result}/jemalloc.o with malloc, free, ... as names.
+function(jemalloc_export source result)
+  # The drop-in exports jemalloc's functions themselves. They are renamed, and the prefixed
+  # name is the alias, not the other way: an alias has size 0, and Valgrind and profilers
+  # pass over an exported function without a size.
+  list(TRANSFORM jemalloc_entries REPLACE "(.+)" "--redefine-sym=sparena_je_\\1=\\1" OUTPUT_VARIABLE renames)
+  list(TRANSFORM jemalloc_entries REPLACE "(.+)" "--defsym=sparena_je_\\1=\\1" OUTPUT_VARIABLE aliases)
+  jemalloc_run("renaming" ${source} ${CMAKE_OBJCOPY} ${renames} fixed.o renamed.o)
+  jemalloc_run("linking" ${source} ${CMAKE_LINKER} -r -o ${result}/jemalloc.o ${aliases} renamed.o)
+endfunction()
+
+# Leaves the directory of one variant in ${out}, built if it is not in the cache.
+function(jemalloc_find out dropin)
   file(STRINGS ${overrides_header} overrides REGEX "^#pragma weak sparena_je_[a-z0-9_]+")
   list(TRANSFORM overrides REPLACE "^#pragma weak sparena_je_([a-z0-9_]+).*" "\\1")
   file(SHA256 ${overrides_header} overrides_sha256)
@@ -181,12 +195,15 @@ function(jemalloc_find)
   set(configure_flags --with-jemalloc-prefix=sparena_je_ --with-private-namespace=sparena_
     --disable-cxx --disable-cache-oblivious --disable-doc)
   set(cflags "-O3 -funroll-loops -g -fPIC -fvisibility=hidden -std=gnu11")
+  if(NOT dropin)
+    list(APPEND configure_flags --disable-initial-exec-tls)
+  endif()
   if(SPARENA_JEMALLOC_DEBUG)
     list(APPEND configure_flags --enable-debug)
     string(REPLACE "-O3" "-O1" cflags "${cflags}")
   endif()
 
-  string(SHA256 key "${jemalloc_recipe} ${jemalloc_sha256} ${configure_flags} ${cflags} ${jemalloc_entries} \
+  string(SHA256 key "${jemalloc_recipe} ${dropin} ${jemalloc_sha256} ${configure_flags} ${cflags} ${jemalloc_entries} \
 ${CMAKE_C_COMPILER} ${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPILER_VERSION} ${overrides_sha256}")
   string(SUBSTRING ${key} 0 16 key)
   set(kept ${SPARENA_CACHE_DIR}/jemalloc-${jemalloc_version}-${key})
@@ -205,20 +222,24 @@ ${CMAKE_C_COMPILER} ${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPILER_VERSION} ${overrid
     endif()
   endif()
   message(STATUS "jemalloc: ${kept}")
-  set(jemalloc_kept ${kept} PARENT_SCOPE)
+  set(${out} ${kept} PARENT_SCOPE)
 endfunction()
 
 set(overrides_header ${PROJECT_SOURCE_DIR}/src/heap/je_overrides.h)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${overrides_header})
-jemalloc_find()
+jemalloc_find(library OFF)
+jemalloc_find(dropin ON)
 
-set(SPARENA_JEMALLOC_LICENSE ${jemalloc_kept}/COPYING)
-set(SPARENA_JEMALLOC_MALLOC_OBJECT ${jemalloc_kept}/jemalloc_malloc.o)
-foreach(target_object IN ITEMS sparena_jemalloc:jemalloc.o sparena_jemalloc_malloc:jemalloc_malloc.o)
-  string(REPLACE ":" ";" pair ${target_object})
+set(SPARENA_JEMALLOC_LICENSE ${dropin}/COPYING)
+set(SPARENA_JEMALLOC_OBJECT ${library}/jemalloc.o)
+set(SPARENA_JEMALLOC_INCLUDE ${library}/include)
+set(SPARENA_JEMALLOC_MALLOC_OBJECT ${dropin}/jemalloc.o)
+set(SPARENA_JEMALLOC_MALLOC_INCLUDE ${dropin}/include)
+foreach(target_kept IN ITEMS sparena_jemalloc:${library} sparena_jemalloc_malloc:${dropin})
+  string(REPLACE ":" ";" pair ${target_kept})
   list(GET pair 0 target)
-  list(GET pair 1 object)
+  list(GET pair 1 kept)
   add_library(${target} INTERFACE)
-  target_link_libraries(${target} INTERFACE ${jemalloc_kept}/${object} Threads::Threads ${CMAKE_DL_LIBS} m)
-  target_include_directories(${target} SYSTEM INTERFACE ${jemalloc_kept}/include)
+  target_link_libraries(${target} INTERFACE ${kept}/jemalloc.o Threads::Threads ${CMAKE_DL_LIBS} m)
+  target_include_directories(${target} SYSTEM INTERFACE ${kept}/include)
 endforeach()

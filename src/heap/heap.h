@@ -18,6 +18,7 @@
 #include "sparena/stats.h"
 
 #define HEAP_MOST_BLOCKS 32768u /* chunks of base blocks: 64 GiB of metadata */
+#define HEAP_MOST_CACHES 4096u
 #define HEAP_ZONES 3 /* parts of the address space that grow upwards, each on its own */
 
 struct heap_zone {
@@ -26,8 +27,13 @@ struct heap_zone {
 	_Atomic uintptr_t described_to; /* up to here jemalloc's map of extents is committed */
 };
 
+/*
+ * The process's heap, or an explicit one (struct sparena_heap to its users). Where malloc
+ * is somebody else's (libsparena.so) the process's has no data, only metadata.
+ */
 struct heap {
 	struct conf conf;
+	enum conf_backing backing; /* of data: what the option has come to */
 	struct budget budget;
 	struct region data;       /* blocks of the program */
 	struct region meta;       /* index, jemalloc's metadata, thread caches: always private memory */
@@ -35,7 +41,7 @@ struct heap {
 	struct pages meta_pages;  /* of meta: thread caches */
 	size_t reserve;           /* bytes below the limit that only metadata may use */
 
-	pthread_mutex_t describing; /* guards the zones; taken before jemalloc's locks */
+	pthread_mutex_t describing; /* the process's guards all heaps' zones; taken before jemalloc's locks */
 	pthread_mutex_t blocks_lock; /* guards block_map; taken after jemalloc's locks */
 	size_t blocks_at;          /* offset in meta of jemalloc's base blocks... */
 	size_t blocks;             /* ...and how many chunks there are for them */
@@ -45,21 +51,68 @@ struct heap {
 	_Atomic uint64_t foreign_frees;
 	_Atomic uint64_t uncached_threads;
 	int owner_pid;             /* the process that started it: its children print no statistics */
-};
 
-/* The heap behind malloc. All zero until the first allocation. */
-extern struct heap heap_process;
+	bool (*freed_some)(void *context, size_t need); /* asked at exhaustion; or NULL */
+	void *freed_some_context;
+
+	/* Of explicit heaps: */
+	unsigned arena;            /* jemalloc's index */
+	uint64_t id;               /* never used twice */
+	uint64_t caches[BITMAP_WORDS(HEAP_MOST_CACHES)]; /* thread caches; guarded by heap_registry */
+};
 
 /* Divides the address space into zones, once it is laid out (heap/metadata.c). */
 void heap_set_zones(struct heap *h);
 
+/* ---- every heap's beginning and end (heap/start.c) ------------------------------ */
+
+/* Address space and indexes of a heap whose conf is set, without an arena. Returns 0 or
+ * -errno, with everything given back; h->data.backing.reason may say more. */
+int heap_open(struct heap *h);
+void heap_close(struct heap *h);
+
+/* ---- explicit heaps (heap/explicit.c) ------------------------------------------ */
+
+/* Guards the list of heaps and their thread caches. Taken before jemalloc's locks. */
+extern pthread_mutex_t heap_registry;
+
+/*
+ * Creates a heap with these options. Returns 0; -ENOMEM: no address space or memory, or
+ * too many heaps; or -errno of its backing. *reason may say more, and is NULL otherwise.
+ */
+int heap_create(const struct conf *c, struct heap **out, const char **reason);
+
+/* Frees everything in it, and it. No thread may use it any more. */
+void heap_destroy(struct heap *h);
+
+/* Calls fn for each explicit heap. */
+void heap_each(void (*fn)(struct heap *h));
+
+/* The explicit heap in whose address space p lies; or NULL. */
+struct heap *heap_explicit_at(const void *p);
+
+/* This thread's cache for a heap (heap/caches.c), made when it is first asked for;
+ * JE_NO_CACHE: there is none to be had. */
+unsigned heap_cache(struct heap *h);
+void heap_caches_destroy(struct heap *h);
+void heap_caches_start(void);
+
+/* ---- fork (heap/fork.c) -------------------------------------------------------- */
+
+/* Whether a fork is to be had: not of shared memory where the options deny it. */
+bool heap_may_fork(void);
+
+/* Whether the child of this thread's last fork found no memory for its copy, and ended.
+ * Says so once. */
+bool heap_lost_child(void);
+
 /* ---- the whole (heap/process.c) --------------------------------------------- */
 
-/* Gives all free memory back. Returns bytes. */
-size_t heap_purge(void);
+/* Gives all free memory of a heap back. Returns bytes. */
+size_t heap_purge(struct heap *h);
 
 /* Fills *s; resident, which costs time, only when wanted. */
-void heap_stats(struct sparena_stats *s, bool resident);
+void heap_stats(struct heap *h, struct sparena_stats *s, bool resident);
 
 /* One line on stderr: "sparena: ", text and detail. */
 void heap_say(const char *text, const char *detail);

@@ -6,18 +6,18 @@
 #include "heap/heap.h"
 
 __thread bool heap_internal;
+__thread struct heap *heap_current;
 struct heap_span heap_spans[2];
 
-/* A place in the heap's address space. */
+/* A place in a heap's address space. */
 struct place {
 	struct region *region;
 	struct pages *pages;
 	size_t offset; /* in pages */
 };
 
-static bool place_of(const void *addr, struct place *out)
+static bool place_in(struct heap *h, const void *addr, struct place *out)
 {
-	struct heap *h = &heap_process;
 	size_t offset = (uintptr_t)addr - (uintptr_t)h->data.base;
 	if (likely(offset < h->data.size)) {
 		*out = (struct place){ &h->data, &h->pages, offset };
@@ -31,17 +31,25 @@ static bool place_of(const void *addr, struct place *out)
 	return false;
 }
 
+static bool place_of(const void *addr, struct place *out)
+{
+	if (likely(place_in(&heap_process, addr, out)))
+		return true;
+	struct heap *h = heap_explicit_at(addr);
+	return h && place_in(h, addr, out);
+}
+
 static void *address_of(const struct pages *p, size_t offset)
 {
 	return p->region->base + p->from + offset;
 }
 
 /* Thread caches may use half of the reserve; the other half is for what has to succeed. */
-static void *take(size_t size, size_t align, bool *zeroed)
+static void *take(struct heap *h, size_t size, size_t align, bool *zeroed)
 {
-	struct heap *h = &heap_process;
-	struct pages *pages = heap_internal ? &h->meta_pages : &h->pages;
-	size_t keep = heap_internal ? h->reserve / 2 : h->reserve, offset;
+	bool internal = heap_internal || !h->data.base;
+	struct pages *pages = internal ? &h->meta_pages : &h->pages;
+	size_t keep = internal ? h->reserve / 2 : h->reserve, offset;
 	if (pages_alloc(pages, size, align, keep, &offset, zeroed))
 		return NULL;
 	return address_of(pages, offset);
@@ -57,11 +65,12 @@ static void *take_at(void *wanted, size_t size, bool *zeroed)
 	return wanted;
 }
 
-void *heap_extent_alloc(void *wanted, size_t size, size_t align, bool *zero)
+void *heap_extent_alloc(unsigned arena, void *wanted, size_t size, size_t align, bool *zero)
 {
 	bool zeroed = false;
-	void *addr = wanted ? take_at(wanted, size, &zeroed) : take(size, align, &zeroed);
-	if (addr && unlikely(!heap_describe(addr, size))) {
+	struct heap *h = heap_internal && heap_current ? heap_current : heap_of_arena(arena);
+	void *addr = wanted ? take_at(wanted, size, &zeroed) : take(h, size, align, &zeroed);
+	if (addr && unlikely(!heap_describe(h, addr, size))) {
 		heap_extent_free(addr, size);
 		addr = NULL;
 	}
@@ -90,8 +99,8 @@ bool heap_extents_join(const void *a, const void *b)
 
 void heap_tick(void)
 {
-	uint64_t epoch = pages_epoch(&heap_process.pages); /* both decay alike */
-	if (epoch) {
+	uint64_t epoch = pages_epoch(&heap_process.meta_pages); /* both decay alike */
+	if (epoch && HEAP_SERVES_MALLOC) {
 		pages_sweep(&heap_process.pages, epoch);
 		pages_sweep(&heap_process.meta_pages, epoch);
 	}

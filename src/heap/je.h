@@ -11,6 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Whether malloc is ours: in the drop-in, and not in libsparena.so. */
+#ifndef HEAP_SERVES_MALLOC
+#define HEAP_SERVES_MALLOC 1
+#endif
+
+struct heap;
+
 /* ---- jemalloc's entry points, as malloc(3) -------------------------------------- */
 
 void *sparena_je_malloc(size_t size);
@@ -21,6 +28,11 @@ int sparena_je_posix_memalign(void **out, size_t align, size_t size);
 void sparena_je_free(void *p);
 size_t sparena_je_malloc_usable_size(void *p);
 
+/* With flags of jemalloc(3): which arena, which cache, alignment, zeros. */
+void *sparena_je_mallocx(size_t size, int flags);
+void *sparena_je_rallocx(void *p, size_t size, int flags);
+void sparena_je_dallocx(void *p, int flags);
+
 /* ---- what je_glue.c offers ------------------------------------------------------ */
 
 /*
@@ -29,11 +41,42 @@ size_t sparena_je_malloc_usable_size(void *p);
  */
 bool je_describe(void *from, void *to);
 
-/* Bytes in blocks that the program holds, those in thread caches included. */
+/* Bytes in blocks that the program holds, those in thread caches included: in the
+ * process's arenas, or in one. */
 size_t je_allocated(void);
+size_t je_arena_allocated(unsigned arena);
 
 /* Gives this thread's cached blocks back to the arenas. */
 void je_flush_thread_cache(void);
+
+/* ---- arenas and thread caches of explicit heaps (je_heaps.c) --------------------- */
+
+#define JE_MOST_ARENAS 4095u
+#define JE_NO_CACHE UINT32_MAX
+
+/* Starts jemalloc, if nothing has; false: no memory. One thread at a time. */
+bool je_start(void);
+
+/* The first index that the process's own arenas leave free. */
+unsigned je_first_arena(void);
+
+/* Makes the arena of that index, of which all below exist or did. False: no memory. */
+bool je_arena_create(unsigned arena);
+
+/* Frees everything in an arena, and the arena. No cache may hold blocks of it. */
+void je_arena_destroy(unsigned arena);
+
+/* A cache that any one thread at a time may use; false: no memory, or too many. Destroying
+ * it, or emptying it, gives its blocks back. */
+bool je_cache_create(unsigned *cache);
+void je_cache_destroy(unsigned cache);
+void je_cache_flush(unsigned cache);
+
+/* As malloc(3) and its kin, from an arena by way of a cache (JE_NO_CACHE: of none). Size and
+ * alignment (a power of two) are not 0; NULL: no memory, with errno as it was. */
+void *je_arena_malloc(unsigned arena, unsigned cache, size_t size, size_t align, bool zero);
+void *je_arena_realloc(unsigned arena, unsigned cache, void *p, size_t size);
+void je_arena_free(unsigned cache, void *p);
 
 /* ---- what je_glue.c needs: start-up (heap/process.c) ---------------------------- */
 
@@ -47,8 +90,11 @@ int heap_start(void);
 /* Whether so many bytes of metadata that can be done without may be taken. */
 bool heap_has_room(size_t bytes);
 
+/* Asks the program, through its callback, to free something. False: it has not. */
+bool heap_ask_for_room(struct heap *h, size_t need);
+
 void heap_count_foreign_free(void);
-void heap_count_uncached_thread(void);
+void heap_count_uncached_thread(struct heap *h);
 
 /* Around fork(2): first and last of all, before and after jemalloc's own locks... */
 void heap_fork_begin(void);
@@ -62,7 +108,7 @@ void heap_fork_child(void);
 /* ---- extents (heap/hooks.c) ------------------------------------------------------ */
 
 /* Memory for an extent: committed pages, zero if *zero; or NULL. errno stays as it is. */
-void *heap_extent_alloc(void *wanted, size_t size, size_t align, bool *zero);
+void *heap_extent_alloc(unsigned arena, void *wanted, size_t size, size_t align, bool *zero);
 void heap_extent_free(void *addr, size_t size);
 
 /* Whether two neighbouring extents may be one. */
@@ -70,6 +116,13 @@ bool heap_extents_join(const void *a, const void *b);
 
 /* While it is set, extents of this thread are jemalloc's own: thread caches. */
 extern __thread bool heap_internal;
+
+/* While it is set, base blocks and internal extents of this thread are that heap's; NULL:
+ * the process's. */
+extern __thread struct heap *heap_current;
+
+/* Whose arena that is. */
+struct heap *heap_of_arena(unsigned arena);
 
 /* The heap's address space, in two parts. */
 struct heap_span {
@@ -93,10 +146,14 @@ void heap_tick(void);
 void *heap_block_alloc(size_t size);
 void heap_block_free(void *block, size_t size);
 
-/* Makes sure that metadata at [addr, addr + bytes) is committed. False: no memory. */
-bool heap_metadata_need(void *addr, size_t bytes);
+/* Makes sure that metadata at [addr, addr + bytes), of a heap, is committed. False: no
+ * memory. */
+bool heap_metadata_need(struct heap *h, void *addr, size_t bytes);
 
-/* Makes sure that jemalloc can describe an extent at this place. False: no memory. */
-bool heap_describe(void *addr, size_t size);
+/* Makes sure that jemalloc can describe an extent at this place of a heap. False: no memory. */
+bool heap_describe(struct heap *h, void *addr, size_t size);
+
+/* The heap behind malloc. All zero until the first allocation. */
+extern struct heap heap_process;
 
 #endif

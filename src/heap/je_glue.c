@@ -44,9 +44,8 @@ void *ehooks_default_alloc_impl(tsdn_t *tsdn, void *new_addr, size_t size, size_
                                 bool *commit, unsigned arena_ind)
 {
 	(void)tsdn;
-	(void)arena_ind;
 	*commit = true;
-	return heap_extent_alloc(new_addr, size, alignment, zero);
+	return heap_extent_alloc(arena_ind, new_addr, size, alignment, zero);
 }
 
 bool ehooks_default_dalloc_impl(void *addr, size_t size)
@@ -195,10 +194,14 @@ bool extent_dalloc_mmap(void *addr, size_t size)
 #define LEAF_BYTES (sizeof(rtree_leaf_elm_t) * LEAF_ELEMENTS)
 #define LEAF_SPAN (LEAF_ELEMENTS * PAGE)
 
+/* The memory is the heap's whose arena has this base. */
 void *base_alloc(tsdn_t *tsdn, base_t *base, size_t size, size_t alignment)
 {
+	struct heap *h = heap_of_arena(base_ind_get(base)), *before = heap_current;
+	heap_current = h;
 	void *p = sparena_real_base_alloc(tsdn, base, size, alignment);
-	if (p && size != LEAF_BYTES && !heap_metadata_need(p, size))
+	heap_current = before;
+	if (p && size != LEAF_BYTES && !heap_metadata_need(h, p, size))
 		return NULL;
 	return p;
 }
@@ -228,7 +231,7 @@ bool je_describe(void *from, void *to)
 		uintptr_t leaf_end = (at | (LEAF_SPAN - 1)) + 1;
 		uintptr_t part_end = leaf_end < end ? leaf_end : end;
 		rtree_leaf_elm_t *elm = leaf_element(tsdn, at);
-		if (!elm || !heap_metadata_need(elm, (part_end - at) / PAGE * sizeof *elm))
+		if (!elm || !heap_metadata_need(&heap_process, elm, (part_end - at) / PAGE * sizeof *elm))
 			return false;
 		at = part_end;
 	}
@@ -239,17 +242,28 @@ bool je_describe(void *from, void *to)
 
 void sparena_real_tcache_gc_event_handler(tsd_t *tsd, uint64_t elapsed);
 
-bool tsd_tcache_enabled_data_init(tsd_t *tsd)
+/* Makes the cache of a thread that comes here for the first time, also when it is an
+ * explicit heap that it comes for. */
+static bool make_cache(tsd_t *tsd)
 {
-	tsd_tcache_enabled_set(tsd, true);
-	tsd_slow_update(tsd);
+	struct heap *before = heap_current;
+	bool internal_before = heap_internal;
+	heap_current = NULL;
 	heap_internal = true;
 	bool failed = tsd_tcache_data_init(tsd);
-	heap_internal = false;
-	if (failed) {
+	heap_internal = internal_before;
+	heap_current = before;
+	return !failed;
+}
+
+bool tsd_tcache_enabled_data_init(tsd_t *tsd)
+{
+	tsd_tcache_enabled_set(tsd, HEAP_SERVES_MALLOC);
+	tsd_slow_update(tsd);
+	if (HEAP_SERVES_MALLOC && !make_cache(tsd)) {
 		tsd_tcache_enabled_set(tsd, false);
 		tsd_slow_update(tsd);
-		heap_count_uncached_thread();
+		heap_count_uncached_thread(&heap_process);
 	}
 	return false;
 }
@@ -303,6 +317,19 @@ void ecache_dalloc(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
 	edata_addr_set(edata, edata_base_get(edata));
 	edata_zeroed_set(edata, false);
 	extent_dalloc_wrapper(tsdn, pac, ehooks, edata);
+}
+
+/* ---- malloc --------------------------------------------------------------------- */
+
+void *sparena_real_malloc_default(size_t size);
+
+void *malloc_default(size_t size)
+{
+	void *p;
+	do
+		p = sparena_real_malloc_default(size);
+	while (unlikely(!p) && heap_ask_for_room(&heap_process, size));
+	return p;
 }
 
 /* ---- free ---------------------------------------------------------------------- */
@@ -375,14 +402,17 @@ static size_t large_bytes(tsdn_t *tsdn, arena_t *arena)
 }
 
 /* Added up here, since mallctl("stats.allocated") takes half a MiB of metadata first. */
-size_t je_allocated(void)
+size_t je_arena_allocated(unsigned index)
 {
 	tsdn_t *tsdn = tsdn_fetch();
+	arena_t *arena = arena_get(tsdn, index, false);
+	return arena ? small_bytes(tsdn, arena) + large_bytes(tsdn, arena) - arena_internal_get(arena) : 0;
+}
+
+size_t je_allocated(void)
+{
 	size_t bytes = 0;
-	for (unsigned i = 0; i < narenas_total_get(); i++) {
-		arena_t *arena = arena_get(tsdn, i, false);
-		if (arena)
-			bytes += small_bytes(tsdn, arena) + large_bytes(tsdn, arena) - arena_internal_get(arena);
-	}
+	for (unsigned i = 0; i < narenas_auto; i++)
+		bytes += je_arena_allocated(i);
 	return bytes;
 }

@@ -61,3 +61,7 @@
 #pragma weak sparena_je_jemalloc_prefork
 #pragma weak sparena_je_jemalloc_postfork_parent
 #pragma weak sparena_je_jemalloc_postfork_child
+
+/* Where malloc() goes when its fast path has nothing: the program may be asked to free
+ * something before it fails. */
+#pragma weak sparena_je_malloc_default

@@ -19,32 +19,27 @@
 /* The map of extents takes 8 bytes a page: one step of it describes so much. */
 #define DESCRIBED_BY_STEP (STEP / 8 * 4096)
 
-static int commit(size_t offset, size_t length)
-{
-	return region_commit(&heap_process.meta, offset, length);
-}
-
 /* A whole step if there is room for it, otherwise just what is needed, for which
  * free runs of the program's memory make room. */
-static int commit_ahead(size_t offset, size_t end)
+static int commit_ahead(struct heap *h, size_t offset, size_t end)
 {
-	struct heap *h = &heap_process;
 	size_t from = size_down(offset, STEP), to = size_min(size_up(end, STEP), h->meta.size);
-	int err = commit(from, to - from);
+	int err = region_commit(&h->meta, from, to - from);
 	if (err != -ENOMEM)
 		return err;
 	from = size_down(offset, h->meta.granule);
 	to = size_up(end, h->meta.granule);
-	err = commit(from, to - from);
-	if (err == -ENOMEM && (pages_trim(&h->pages, to - from) || pages_trim(&h->meta_pages, to - from)))
-		err = commit(from, to - from);
+	err = region_commit(&h->meta, from, to - from);
+	if (err == -ENOMEM &&
+	    ((h->data.base && pages_trim(&h->pages, to - from)) || pages_trim(&h->meta_pages, to - from)))
+		err = region_commit(&h->meta, from, to - from);
 	return err;
 }
 
-bool heap_metadata_need(void *addr, size_t bytes)
+bool heap_metadata_need(struct heap *h, void *addr, size_t bytes)
 {
-	size_t offset = (size_t)((char *)addr - heap_process.meta.base);
-	return !bytes || commit_ahead(offset, offset + bytes) == 0;
+	size_t offset = (size_t)((char *)addr - h->meta.base);
+	return !bytes || commit_ahead(h, offset, offset + bytes) == 0;
 }
 
 /* ---- base blocks: whole chunks of meta, found by a walk since they are few ---- */
@@ -64,7 +59,7 @@ static bool find_chunks(struct heap *h, size_t count, size_t *first)
 
 void *heap_block_alloc(size_t size)
 {
-	struct heap *h = &heap_process;
+	struct heap *h = heap_current ? heap_current : &heap_process;
 	size_t count = size_up(size, CHUNK_SIZE) / CHUNK_SIZE, first = 0;
 
 	pthread_mutex_lock(&h->blocks_lock);
@@ -76,7 +71,7 @@ void *heap_block_alloc(size_t size)
 		return NULL;
 
 	char *block = h->meta.base + h->blocks_at + first * CHUNK_SIZE;
-	if (heap_metadata_need(block, first == 0 ? START_BYTES : 1))
+	if (heap_metadata_need(h, block, first == 0 && h == &heap_process ? START_BYTES : 1))
 		return block;
 	heap_block_free(block, size);
 	return NULL;
@@ -84,7 +79,9 @@ void *heap_block_alloc(size_t size)
 
 void heap_block_free(void *block, size_t size)
 {
-	struct heap *h = &heap_process;
+	struct heap *h = heap_explicit_at(block);
+	if (!h)
+		h = &heap_process;
 	size_t offset = (size_t)((char *)block - h->meta.base);
 	size_t length = size_up(size, CHUNK_SIZE);
 	if (region_decommit(&h->meta, offset, length))
@@ -130,15 +127,14 @@ static bool describe_up_to(struct heap_zone *z, uintptr_t end)
 	return done;
 }
 
-bool heap_describe(void *addr, size_t size)
+bool heap_describe(struct heap *h, void *addr, size_t size)
 {
-	struct heap *h = &heap_process;
 	uintptr_t end = (uintptr_t)addr + size;
 	struct heap_zone *z = zone_of(h, (uintptr_t)addr);
 	if (likely(end <= atomic_load_explicit(&z->described_to, memory_order_acquire)))
 		return true;
-	pthread_mutex_lock(&h->describing);
+	pthread_mutex_lock(&heap_process.describing); /* the map is one for all heaps */
 	bool done = describe_up_to(z, end);
-	pthread_mutex_unlock(&h->describing);
+	pthread_mutex_unlock(&heap_process.describing);
 	return done;
 }

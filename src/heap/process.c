@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The heap behind malloc: statistics, exit, fork. */
+/* The heap behind malloc: statistics, exit. */
 #include <unistd.h>
 
 #include "heap/heap.h"
@@ -30,59 +30,38 @@ void heap_count_foreign_free(void)
 	atomic_fetch_add_explicit(&heap_process.foreign_frees, 1, memory_order_relaxed);
 }
 
-void heap_count_uncached_thread(void)
+void heap_count_uncached_thread(struct heap *h)
 {
-	atomic_fetch_add_explicit(&heap_process.uncached_threads, 1, memory_order_relaxed);
-}
-
-/* ---- fork: the order in which locks are taken everywhere -------------------- */
-
-void heap_fork_begin(void)
-{
-	pthread_mutex_lock(&heap_process.describing);
-}
-
-void heap_fork_end(void)
-{
-	pthread_mutex_unlock(&heap_process.describing);
-}
-
-void heap_fork_prepare(void)
-{
-	struct heap *h = &heap_process;
-	pthread_mutex_lock(&h->blocks_lock);
-	pages_fork_prepare(&h->pages);
-	pages_fork_prepare(&h->meta_pages);
-	region_fork_prepare(&h->data);
-	region_fork_prepare(&h->meta);
-}
-
-void heap_fork_parent(void)
-{
-	struct heap *h = &heap_process;
-	region_fork_parent(&h->meta);
-	region_fork_parent(&h->data);
-	pages_fork_parent(&h->meta_pages);
-	pages_fork_parent(&h->pages);
-	pthread_mutex_unlock(&h->blocks_lock);
-}
-
-void heap_fork_child(void)
-{
-	struct heap *h = &heap_process;
-	region_fork_child(&h->meta);
-	region_fork_child(&h->data);
-	pages_fork_child(&h->meta_pages);
-	pages_fork_child(&h->pages);
-	pthread_mutex_unlock(&h->blocks_lock);
+	atomic_fetch_add_explicit(&h->uncached_threads, 1, memory_order_relaxed);
 }
 
 /* ---- the whole --------------------------------------------------------------- */
 
-size_t heap_purge(void)
+/* Not for what the callback itself allocates. */
+bool heap_ask_for_room(struct heap *h, size_t need)
 {
-	je_flush_thread_cache();
-	return pages_trim(&heap_process.pages, SIZE_MAX) + pages_trim(&heap_process.meta_pages, SIZE_MAX);
+	static __thread bool asking;
+	if (!h->freed_some || asking)
+		return false;
+	asking = true;
+	bool freed = h->freed_some(h->freed_some_context, need);
+	asking = false;
+	return freed;
+}
+
+static void flush_thread_cache(struct heap *h)
+{
+	unsigned cache = h == &heap_process ? JE_NO_CACHE : heap_cache(h);
+	if (h == &heap_process)
+		je_flush_thread_cache();
+	else if (cache != JE_NO_CACHE)
+		je_cache_flush(cache);
+}
+
+size_t heap_purge(struct heap *h)
+{
+	flush_thread_cache(h);
+	return (h->data.base ? pages_trim(&h->pages, SIZE_MAX) : 0) + pages_trim(&h->meta_pages, SIZE_MAX);
 }
 
 static uint64_t count_of(const _Atomic uint64_t *counter)
@@ -112,9 +91,8 @@ static uint64_t resident_bytes(struct heap *h)
 	return total;
 }
 
-void heap_stats(struct sparena_stats *s, bool resident)
+void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
 {
-	struct heap *h = &heap_process;
 	struct region_counts counts;
 	region_get_counts(&h->data, &counts);
 	*s = (struct sparena_stats){
@@ -124,7 +102,7 @@ void heap_stats(struct sparena_stats *s, bool resident)
 		.resident = resident ? resident_bytes(h) : 0,
 		.metadata = region_committed(&h->meta),
 		.reserved = h->data.size,
-		.allocated = je_allocated(),
+		.allocated = h == &heap_process ? je_allocated() : je_arena_allocated(h->arena),
 		.exhausted = __atomic_load_n(&h->pages.exhausted, __ATOMIC_RELAXED),
 		.commits = counts.commits,
 		.decommits = counts.decommits,
@@ -132,7 +110,7 @@ void heap_stats(struct sparena_stats *s, bool resident)
 		.faults_avoided = counts.faults_avoided,
 		.foreign_frees = count_of(&h->foreign_frees),
 		.uncached_threads = count_of(&h->uncached_threads),
-		.backing = h->conf.backing,
+		.backing = h->backing,
 		.page_size = h->data.backing.page_size,
 		.granule = h->data.granule,
 	};
@@ -146,7 +124,7 @@ void heap_at_exit(void)
 		return;
 	if (!h->conf.stats_print && !h->conf.stats_file[0])
 		return;
-	heap_stats(&s, true);
+	heap_stats(h, &s, true);
 	int err = h->conf.stats_print ? stats_write(&s, STDERR_FILENO, "text") : 0;
 	if (!err && h->conf.stats_file[0]) {
 		err = stats_write_file(&s, h->conf.stats_file);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The process heap's start-up: options, address space, what lies where. */
+/* A heap's start-up: options, address space, what lies where. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -55,8 +55,7 @@ static size_t least_data_size(const struct conf *c)
 
 static int reserve_data(struct heap *h, size_t size, bool huge)
 {
-	return region_init(&h->data, &(struct region_config){
-		.backing = &backing_anon,
+	struct region_config config = {
 		.size = size,
 		.size_min = size,
 		.granule = SMALL_GRANULE,
@@ -65,7 +64,9 @@ static int reserve_data(struct heap *h, size_t size, bool huge)
 		.piece = CHUNK_SIZE,
 		.budget = &h->budget,
 		.name = name_data,
-	});
+	};
+	h->backing = region_choose(&config, &h->conf, h->conf.limit == CONF_UNLIMITED ? 0 : h->conf.limit);
+	return region_init(&h->data, &config);
 }
 
 static int reserve_meta(struct heap *h, size_t data_size)
@@ -83,14 +84,23 @@ static int reserve_meta(struct heap *h, size_t data_size)
 	});
 }
 
+static bool has_data(const struct heap *h) { return h != &heap_process || HEAP_SERVES_MALLOC; }
+
+static void release(struct heap *h)
+{
+	if (h->meta.base)
+		region_destroy(&h->meta);
+	if (h->data.base)
+		region_destroy(&h->data);
+}
+
 static int reserve_both(struct heap *h, size_t size, bool huge)
 {
-	int err = reserve_data(h, size, huge);
+	int err = has_data(h) ? reserve_data(h, size, huge) : 0;
+	if (!err)
+		err = reserve_meta(h, has_data(h) ? size : 0);
 	if (err)
-		return err;
-	err = reserve_meta(h, size);
-	if (err)
-		region_destroy(&h->data);
+		release(h);
 	return err;
 }
 
@@ -104,21 +114,29 @@ static bool leaves_room(size_t size)
 	return true;
 }
 
+/* An explicit heap is one of many: no more than it can use, however much it may hold. */
+static size_t wanted_size(const struct heap *h, size_t least)
+{
+	size_t memory = os_memory_total();
+	if (h->conf.reserve != CONF_AUTO)
+		return size_min(h->conf.reserve, MOST_RESERVE);
+	if (h == &heap_process)
+		return DEFAULT_RESERVE;
+	return h->conf.limit == CONF_UNLIMITED && memory ? size_min(2 * memory, DEFAULT_RESERVE) : least;
+}
+
 /* As much as the system allows, by halves; where it sets bounds, not all of it. */
 static int reserve(struct heap *h, bool huge)
 {
-	size_t least = least_data_size(&h->conf);
-	size_t wanted = h->conf.reserve == CONF_AUTO ? DEFAULT_RESERVE : size_min(h->conf.reserve, MOST_RESERVE);
+	size_t least = least_data_size(&h->conf), wanted = wanted_size(h, least);
 	for (size_t size = size_max(size_up(wanted, CHUNK_SIZE), least);; size = size_max(size_up(size / 2, CHUNK_SIZE), least)) {
 		int err = reserve_both(h, size, huge);
 		if (size == least || (err && err != -ENOMEM))
 			return err;
 		if (!err && leaves_room(size / 4))
 			return 0;
-		if (!err) {
-			region_destroy(&h->data);
-			region_destroy(&h->meta);
-		}
+		if (!err)
+			release(h);
 	}
 }
 
@@ -126,7 +144,7 @@ static int reserve(struct heap *h, bool huge)
 static int lay_out(struct heap *h, enum pages_thp thp)
 {
 	struct conf *c = &h->conf;
-	size_t index = pages_index_bytes(h->data.size, h->data.granule);
+	size_t index = has_data(h) ? pages_index_bytes(h->data.size, h->data.granule) : 0;
 	size_t rest = size_up(index + pages_index_bytes(h->meta.size, h->meta.granule), CHUNK_SIZE);
 	size_t caches_at = size_up(rest + (h->meta.size - rest) / 2, CHUNK_SIZE);
 
@@ -140,7 +158,7 @@ static int lay_out(struct heap *h, enum pages_thp thp)
 		.commit_ahead = c->commit_ahead,
 		.decay_ms = c->decay_ms,
 	};
-	int err = pages_init(&h->pages, &config);
+	int err = has_data(h) ? pages_init(&h->pages, &config) : 0;
 	if (err)
 		return err;
 	config.region = &h->meta;
@@ -149,8 +167,10 @@ static int lay_out(struct heap *h, enum pages_thp thp)
 	config.index_at = index;
 	config.thp = PAGES_THP_NEVER;
 	err = pages_init(&h->meta_pages, &config);
-	h->pages.sibling = &h->meta_pages;
-	h->meta_pages.sibling = &h->pages;
+	if (has_data(h)) {
+		h->pages.sibling = &h->meta_pages;
+		h->meta_pages.sibling = &h->pages;
+	}
 	return err;
 }
 
@@ -187,43 +207,82 @@ static void log_start(const struct heap *h)
 	heap_say(line, "");
 }
 
-/* Everything that was had is given back, for another try with the next malloc. */
-static void give_up(struct heap *h)
+static void say_why(const struct heap *h)
 {
 	static bool said;
-	if (h->meta.base)
-		region_destroy(&h->meta);
-	if (h->data.base)
-		region_destroy(&h->data);
+	const char *reason = h->data.backing.reason;
 	if (!said)
-		heap_say("cannot start: no address space or memory for the heap; see `sparena check`, "
-		    "ulimit -v, vm.overcommit_memory", "");
+		heap_say("cannot start: ", reason ? reason : "no address space or memory for the heap; see "
+		         "`sparena check`, ulimit -v, vm.overcommit_memory");
 	said = true;
 }
 
-int heap_start(void)
+/* Huge pages are the machine's to provide, and nobody else says why malloc gives nothing. */
+static void warn_of_empty_pool(const struct heap *h)
 {
-	struct heap *h = &heap_process;
-	if (heap_spans[0].size)
-		return 0; /* jemalloc's own part of the start-up is tried again */
-	read_options(&h->conf);
+	char line[160], size[SIZE_TEXT_MAX];
+	struct text t;
+	size_t page = h->data.backing.page_size;
+	if (!h->data.base || page == os_page_size() || os_huge_pages_free(page))
+		return;
+	size_format(page, size);
+	text_init(&t, line, sizeof line);
+	text_add(&t, "no huge page of %s is free: echo N > /sys/kernel/mm/hugepages/hugepages-%zukB/nr_hugepages", size,
+	         page / KiB);
+	heap_say(line, "");
+}
+
+int heap_open(struct heap *h)
+{
 	budget_init(&h->budget, h->conf.limit);
 	h->reserve = reserve_for(h->conf.limit);
-	h->owner_pid = os_pid();
 	pthread_mutex_init(&h->describing, NULL);
 	pthread_mutex_init(&h->blocks_lock, NULL);
 
 	enum pages_thp thp = thp_mode(&h->conf);
 	int err = reserve(h, thp != PAGES_THP_NEVER);
+	if (h->backing != CONF_BACKING_ANON)
+		thp = PAGES_THP_NEVER; /* such pages are not split and joined as the heap grows */
 	if (!err)
 		err = lay_out(h, thp);
 	if (err) {
-		give_up(h);
+		const char *reason = h->data.backing.reason;
+		release(h);
+		h->data.backing.reason = reason;
 		return err;
 	}
 	heap_set_zones(h);
+	return 0;
+}
+
+void heap_close(struct heap *h)
+{
+	pages_destroy(&h->pages);
+	pages_destroy(&h->meta_pages);
+	release(h);
+	pthread_mutex_destroy(&h->describing);
+	pthread_mutex_destroy(&h->blocks_lock);
+}
+
+int heap_start(void)
+{
+	struct heap *h = &heap_process;
+	if (h->meta.base)
+		return 0; /* jemalloc's own part of the start-up is tried again */
+	if (HEAP_SERVES_MALLOC)
+		read_options(&h->conf);
+	else
+		conf_default(&h->conf);
+	h->owner_pid = os_pid();
+
+	int err = heap_open(h); /* after an error: another try with the next malloc */
+	if (err) {
+		say_why(h);
+		return err;
+	}
 	heap_spans[0] = (struct heap_span){ (uintptr_t)h->data.base, h->data.size };
 	heap_spans[1] = (struct heap_span){ (uintptr_t)h->meta.base, h->meta.size };
+	warn_of_empty_pool(h);
 	if (h->conf.log)
 		log_start(h);
 	return 0;

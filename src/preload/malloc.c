@@ -15,6 +15,23 @@ static void *no_memory(void)
 	return NULL;
 }
 
+/* Whether a call that had no memory is to be tried again: the program's callback freed
+ * something. malloc() itself asks in heap/je_glue.c. */
+static bool again(const void *p, size_t need)
+{
+	return unlikely(!p) && heap_ask_for_room(&heap_process, need);
+}
+
+EXPORT void *calloc(size_t n, size_t size)
+{
+	size_t total;
+	void *p;
+	do
+		p = sparena_je_calloc(n, size);
+	while (unlikely(!p) && size_mul(n, size, &total) && again(p, total));
+	return p;
+}
+
 /*
  * realloc(p, 0) frees p and returns NULL, as glibc's does. A block that is to shrink may
  * need a new one; where none is to be had, the old one is large enough.
@@ -25,10 +42,15 @@ EXPORT void *realloc(void *p, size_t size)
 		heap_count_foreign_free(); /* its size is unknown: nothing that could be copied */
 		return size ? no_memory() : NULL;
 	}
-	void *q = sparena_je_realloc(p, size);
-	if (likely(q) || (p && !size))
-		return q;
-	return p && size <= sparena_je_malloc_usable_size(p) ? p : no_memory();
+	void *q;
+	do {
+		q = sparena_je_realloc(p, size);
+		if (likely(q) || (p && !size))
+			return q;
+		if (p && size <= sparena_je_malloc_usable_size(p))
+			return p;
+	} while (again(q, size));
+	return no_memory();
 }
 
 EXPORT void *reallocarray(void *p, size_t n, size_t size)
@@ -37,14 +59,37 @@ EXPORT void *reallocarray(void *p, size_t n, size_t size)
 	return size_mul(n, size, &total) ? realloc(p, total) : no_memory();
 }
 
+EXPORT int posix_memalign(void **out, size_t align, size_t size)
+{
+	int error;
+	do
+		error = sparena_je_posix_memalign(out, align, size);
+	while (unlikely(error == ENOMEM) && again(NULL, size));
+	return error;
+}
+
+static void *aligned(size_t align, size_t size)
+{
+	void *p;
+	do
+		p = sparena_je_aligned_alloc(align, size);
+	while (unlikely(!p) && errno == ENOMEM && again(p, size));
+	return p;
+}
+
+EXPORT void *aligned_alloc(size_t align, size_t size)
+{
+	return aligned(align, size);
+}
+
 EXPORT void *memalign(size_t align, size_t size)
 {
-	return sparena_je_aligned_alloc(align, size);
+	return aligned(align, size);
 }
 
 EXPORT void *valloc(size_t size)
 {
-	return sparena_je_aligned_alloc(os_page_size(), size);
+	return aligned(os_page_size(), size);
 }
 
 EXPORT void *pvalloc(size_t size)
@@ -52,7 +97,7 @@ EXPORT void *pvalloc(size_t size)
 	size_t whole;
 	if (!size_up_checked(size ? size : 1, os_page_size(), &whole))
 		return no_memory();
-	return sparena_je_aligned_alloc(os_page_size(), whole);
+	return aligned(os_page_size(), whole);
 }
 
 EXPORT size_t malloc_usable_size(void *p)

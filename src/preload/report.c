@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What tells of the heap, or sets it: glibc's functions and our own. */
+/* What tells of the heap, or sets it: glibc's functions. */
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "heap/heap.h"
@@ -16,13 +15,13 @@
 EXPORT int malloc_trim(size_t pad)
 {
 	(void)pad;
-	return heap_purge() > 0;
+	return heap_purge(&heap_process) > 0;
 }
 
 EXPORT struct mallinfo2 mallinfo2(void)
 {
 	struct sparena_stats s;
-	heap_stats(&s, false);
+	heap_stats(&heap_process, &s, false);
 	return (struct mallinfo2){
 		.arena = s.committed,
 		.uordblks = s.allocated,
@@ -74,7 +73,7 @@ EXPORT int mallopt(int parameter, int value)
 EXPORT void malloc_stats(void)
 {
 	struct sparena_stats s;
-	heap_stats(&s, true);
+	heap_stats(&heap_process, &s, true);
 	(void)stats_write(&s, STDERR_FILENO, "text"); /* it returns nothing to say so with */
 }
 
@@ -85,7 +84,7 @@ EXPORT int malloc_info(int options, FILE *stream)
 		errno = EINVAL;
 		return -1;
 	}
-	heap_stats(&s, false);
+	heap_stats(&heap_process, &s, false);
 	int n = fprintf(stream,
 	                "<malloc version=\"sparena-1\">\n"
 	                "<system type=\"current\" size=\"%llu\"/>\n<system type=\"max\" size=\"%llu\"/>\n"
@@ -94,25 +93,6 @@ EXPORT int malloc_info(int options, FILE *stream)
 	                (unsigned long long)s.committed, (unsigned long long)s.committed_peak,
 	                (unsigned long long)s.allocated, (unsigned long long)s.metadata);
 	return n < 0 ? -1 : 0;
-}
-
-EXPORT int sparena_stats_get(struct sparena_heap *h, struct sparena_stats *s, size_t size_of_s)
-{
-	struct sparena_stats all;
-	if (!s || !size_of_s)
-		return -EINVAL;
-	if (h)
-		return -ENOENT;
-	heap_stats(&all, true);
-	memcpy(s, &all, size_of_s < sizeof all ? size_of_s : sizeof all);
-	return 0;
-}
-
-EXPORT int sparena_stats_print(struct sparena_heap *h, int fd, const char *format)
-{
-	struct sparena_stats s;
-	int err = sparena_stats_get(h, &s, sizeof s);
-	return err ? err : stats_write(&s, fd, format);
 }
 
 __attribute__((destructor)) static void at_exit(void)

@@ -25,7 +25,7 @@ static struct heap *const h = &heap_process;
 static size_t resident(void)
 {
 	struct sparena_stats s;
-	heap_stats(&s, true);
+	heap_stats(&heap_process, &s, true);
 	return s.resident;
 }
 
@@ -77,7 +77,7 @@ static void empty(void **list)
 static int after(void **state)
 {
 	(void)state;
-	heap_purge();
+	heap_purge(&heap_process);
 	books_balance();
 	return 0;
 }
@@ -363,7 +363,7 @@ static void fork_in_the_middle(void **state)
 	pid_t child = fork();
 	if (child == 0) {
 		empty(&list);
-		heap_purge();
+		heap_purge(&heap_process);
 		_exit(fill(64 * KiB, &list) > 700 ? 0 : 1);
 	}
 	int status;

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Explicit heaps: the list of them, creation and destruction. Each has regions and an
+ * arena of its own; what it holds, jemalloc's metadata of its arena and its thread caches
+ * included, is charged to its limit.
+ */
+#include <errno.h>
+
+#include "heap/heap.h"
+#include "heap/je.h"
+#include "os/os.h"
+
+pthread_mutex_t heap_registry = PTHREAD_MUTEX_INITIALIZER;
+
+/* By the index of their arena. Written with the registry locked, read without. */
+static _Atomic(struct heap *) heaps[JE_MOST_ARENAS];
+static _Atomic unsigned first_index, end_index; /* where to look */
+
+static struct heap *heap_at(unsigned index)
+{
+	return atomic_load_explicit(&heaps[index], memory_order_acquire);
+}
+
+struct heap *heap_of_arena(unsigned arena)
+{
+	struct heap *h = arena < JE_MOST_ARENAS ? heap_at(arena) : NULL;
+	return h ? h : &heap_process;
+}
+
+static bool owns(const struct heap *h, uintptr_t at)
+{
+	return at - (uintptr_t)h->data.base < h->data.size || at - (uintptr_t)h->meta.base < h->meta.size;
+}
+
+struct heap *heap_explicit_at(const void *p)
+{
+	unsigned end = atomic_load_explicit(&end_index, memory_order_acquire);
+	for (unsigned i = atomic_load_explicit(&first_index, memory_order_relaxed); i < end; i++) {
+		struct heap *h = heap_at(i);
+		if (h && owns(h, (uintptr_t)p))
+			return h;
+	}
+	return NULL;
+}
+
+void heap_each(void (*fn)(struct heap *h))
+{
+	unsigned end = atomic_load_explicit(&end_index, memory_order_acquire);
+	for (unsigned i = atomic_load_explicit(&first_index, memory_order_relaxed); i < end; i++) {
+		struct heap *h = heap_at(i);
+		if (h)
+			fn(h);
+	}
+}
+
+/* The lowest index that is free, since jemalloc wants them without gaps; 0: there is none. */
+static unsigned free_index(void)
+{
+	unsigned first = je_first_arena(), i = first;
+	atomic_store_explicit(&first_index, first, memory_order_relaxed);
+	while (i < JE_MOST_ARENAS && heap_at(i))
+		i++;
+	return i < JE_MOST_ARENAS ? i : 0;
+}
+
+static void enlist(struct heap *h, unsigned index)
+{
+	static uint64_t last_id;
+	h->arena = index;
+	h->id = ++last_id;
+	atomic_store_explicit(&heaps[index], h, memory_order_release);
+	if (index >= end_index)
+		atomic_store_explicit(&end_index, index + 1, memory_order_release);
+}
+
+static void strike(struct heap *h)
+{
+	atomic_store_explicit(&heaps[h->arena], NULL, memory_order_release);
+}
+
+/* With the registry locked. Base blocks of the new arena come from the heap. */
+static int make_arena(struct heap *h)
+{
+	unsigned index = je_start() ? free_index() : 0;
+	if (!index)
+		return -ENOMEM;
+	enlist(h, index);
+	heap_current = h;
+	bool made = je_arena_create(index);
+	heap_current = NULL;
+	if (made)
+		return 0;
+	strike(h);
+	return -ENOMEM;
+}
+
+static size_t own_bytes(void) { return size_up(sizeof(struct heap), os_page_size()); }
+
+static int start(struct heap *h)
+{
+	int err = heap_open(h);
+	if (err)
+		return err;
+	pthread_mutex_lock(&heap_registry);
+	err = make_arena(h);
+	pthread_mutex_unlock(&heap_registry);
+	if (err)
+		heap_close(h);
+	return err;
+}
+
+int heap_create(const struct conf *c, struct heap **out, const char **reason)
+{
+	void *memory;
+	*reason = NULL;
+	int err = os_new(own_bytes(), &memory);
+	if (err)
+		return err;
+	struct heap *h = memory;
+	h->conf = *c;
+	heap_caches_start();
+	err = start(h);
+	if (err) {
+		*reason = h->data.backing.reason;
+		os_release(memory, own_bytes());
+		return err;
+	}
+	*out = h;
+	return 0;
+}
+
+void heap_destroy(struct heap *h)
+{
+	pthread_mutex_lock(&heap_registry);
+	heap_caches_destroy(h);
+	je_arena_destroy(h->arena);
+	strike(h);
+	pthread_mutex_unlock(&heap_registry);
+	heap_close(h);
+	os_release(h, own_bytes());
+}

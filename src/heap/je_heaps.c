@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What explicit heaps ask of jemalloc's insides: arenas and thread caches of their own. */
+#include "jemalloc/internal/jemalloc_preamble.h"
+#include "jemalloc/internal/jemalloc_internal_includes.h"
+
+#include "heap/je.h"
+
+/* Where malloc is ours it has started with the program. Otherwise it starts here. A start
+ * that fails must not be tried again by another thread: jemalloc lets that one wait until
+ * the first has made it. */
+bool je_start(void)
+{
+	static pthread_t tried_by;
+	static bool tried;
+	if (malloc_initialized())
+		return true;
+	if (tried && !pthread_equal(tried_by, pthread_self()))
+		return false;
+	tried = true;
+	tried_by = pthread_self();
+	void *p = sparena_je_malloc(1);
+	sparena_je_free(p);
+	return p != NULL;
+}
+
+unsigned je_first_arena(void) { return narenas_auto; }
+
+bool je_arena_create(unsigned index)
+{
+	return arena_init(tsd_tsdn(tsd_fetch()), index, &arena_config_default) != NULL;
+}
+
+void je_arena_destroy(unsigned index)
+{
+	tsd_t *tsd = tsd_fetch();
+	arena_t *arena = arena_get(tsd_tsdn(tsd), index, false);
+	arena_reset(tsd, arena);
+	arena_destroy(tsd, arena);
+}
+
+bool je_cache_create(unsigned *cache)
+{
+	heap_internal = true;
+	bool failed = tcaches_create(tsd_fetch(), b0get(), cache);
+	heap_internal = false;
+	return !failed;
+}
+
+void je_cache_destroy(unsigned cache) { tcaches_destroy(tsd_fetch(), cache); }
+
+void je_cache_flush(unsigned cache) { tcaches_flush(tsd_fetch(), cache); }
+
+static int flags_for(unsigned arena, unsigned cache)
+{
+	return MALLOCX_ARENA(arena) | (cache == JE_NO_CACHE ? MALLOCX_TCACHE_NONE : MALLOCX_TCACHE(cache));
+}
+
+void *je_arena_malloc(unsigned arena, unsigned cache, size_t size, size_t align, bool zero)
+{
+	int flags = flags_for(arena, cache) | MALLOCX_ALIGN(align) | (zero ? MALLOCX_ZERO : 0);
+	return sparena_je_mallocx(size, flags);
+}
+
+void *je_arena_realloc(unsigned arena, unsigned cache, void *p, size_t size)
+{
+	return sparena_je_rallocx(p, size, flags_for(arena, cache));
+}
+
+void je_arena_free(unsigned cache, void *p)
+{
+	sparena_je_dallocx(p, cache == JE_NO_CACHE ? MALLOCX_TCACHE_NONE : MALLOCX_TCACHE(cache));
+}
