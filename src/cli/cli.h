@@ -19,10 +19,26 @@ enum {
 	CLI_NOT_FOUND = 127,
 };
 
+/* A verb of the command, or of one of its verbs. */
+struct cli_verb {
+	const char *name;
+	char *command; /* argv[0] of its main */
+	int (*main)(int argc, char **argv);
+	const char *help;
+};
+
 /* The verbs. argv[0] is "sparena VERB", for getopt_long(3)'s messages. Each
  * returns the exit code. */
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_bench(int argc, char **argv);
+
+/* Prints the verbs for a help text, a line each. */
+void cli_print_verbs(const struct cli_verb *verbs, size_t count);
+
+/* Runs the verb that argv[0] names, or says, with what may have been meant, that there
+ * is none in `command` ("sparena"). Returns the exit code. */
+int cli_run_verb(const struct cli_verb *verbs, size_t count, const char *command, int argc, char **argv);
 
 /* Prints "sparena: ..." as one line to standard error. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -12,14 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct verb {
-	const char *name;
-	char *command; /* argv[0] of the verb */
-	int (*main)(int argc, char **argv);
-	const char *help;
-} verbs[] = {
+static const struct cli_verb verbs[] = {
 	{"run", (char[]){"sparena run"}, cli_run, "run a program with sparena as its malloc"},
 	{"check", (char[]){"sparena check"}, cli_check, "say what this machine can back, and what to change"},
+	{"bench", (char[]){"sparena bench"}, cli_bench, "measure this machine's memory"},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -100,8 +96,7 @@ static int print_help(void)
 	printf("Usage: sparena VERB [OPTION]...\n"
 	       "A malloc that never promises memory it doesn't have.\n\n"
 	       "Verbs:\n");
-	for (size_t i = 0; i < VERB_COUNT; i++)
-		printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
+	cli_print_verbs(verbs, VERB_COUNT);
 	printf("\n"
 	       "  -h, --help       show this help\n"
 	       "  -V, --version    show the version\n\n"
@@ -109,36 +104,42 @@ static int print_help(void)
 	return cli_finish(0);
 }
 
-static int unknown_verb(const char *name)
+void cli_print_verbs(const struct cli_verb *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		printf("  %-10s %s\n", list[i].name, list[i].help);
+}
+
+static int unknown_verb(const struct cli_verb *list, size_t count, const char *command, const char *name)
 {
 	const char *similar = NULL;
 	size_t best = 3;
 
-	for (size_t i = 0; i < VERB_COUNT; i++) {
-		size_t d = text_distance(name, strlen(name), verbs[i].name);
+	for (size_t i = 0; i < count; i++) {
+		size_t d = text_distance(name, strlen(name), list[i].name);
 
-		if (d < best && d < strlen(verbs[i].name)) {
+		if (d < best && d < strlen(list[i].name)) {
 			best = d;
-			similar = verbs[i].name;
+			similar = list[i].name;
 		}
 	}
 	if (similar != NULL)
 		cli_error("unknown verb '%s': did you mean '%s'?", name, similar);
 	else
 		cli_error("unknown verb '%s'", name);
-	return cli_usage("sparena");
+	return cli_usage(command);
 }
 
-static int run_verb(int argc, char **argv)
+int cli_run_verb(const struct cli_verb *list, size_t count, const char *command, int argc, char **argv)
 {
-	for (size_t i = 0; i < VERB_COUNT; i++) {
-		if (strcmp(argv[0], verbs[i].name) != 0)
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(argv[0], list[i].name) != 0)
 			continue;
-		argv[0] = verbs[i].command;
+		argv[0] = list[i].command;
 		optind = 0; /* so that getopt_long(3) starts anew */
-		return verbs[i].main(argc, argv);
+		return list[i].main(argc, argv);
 	}
-	return unknown_verb(argv[0]);
+	return unknown_verb(list, count, command, argv[0]);
 }
 
 int main(int argc, char **argv)
@@ -168,5 +169,5 @@ int main(int argc, char **argv)
 		cli_error("no verb given");
 		return cli_usage(name);
 	}
-	return run_verb(argc - optind, argv + optind);
+	return cli_run_verb(verbs, VERB_COUNT, name, argc - optind, argv + optind);
 }

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define _GNU_SOURCE
+#include "cli/bench.h"
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static _Noreturn void die_without_memory(void)
+{
+	cli_error("out of memory");
+	exit(CLI_FAILURE);
+}
+
+void *bench_allocate(size_t count, size_t size)
+{
+	void *p = calloc(count, size);
+
+	if (p == NULL && count != 0 && size != 0)
+		die_without_memory();
+	return p;
+}
+
+const char *bench_note(struct bench_notes *n, const char *format, ...)
+{
+	va_list args;
+	char **list;
+	char *text;
+	int length;
+
+	va_start(args, format);
+	length = vasprintf(&text, format, args);
+	va_end(args);
+	if (length < 0)
+		die_without_memory();
+	for (size_t i = 0; i < n->count; i++) {
+		if (strcmp(n->list[i], text) != 0)
+			continue;
+		free(text);
+		return n->list[i];
+	}
+	list = reallocarray(n->list, n->count + 1, sizeof(*list));
+	if (list == NULL)
+		die_without_memory();
+	n->list = list;
+	return n->list[n->count++] = text;
+}
+
+void bench_notes_free(struct bench_notes *n)
+{
+	for (size_t i = 0; i < n->count; i++)
+		free(n->list[i]);
+	free(n->list);
+	*n = (struct bench_notes){0};
+}

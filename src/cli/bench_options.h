@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bench_options: what a user wrote, into struct bench_options. All return false, with a
+ * message, when it is not right.
+ */
+#ifndef SPARENA_CLI_BENCH_OPTIONS_H
+#define SPARENA_CLI_BENCH_OPTIONS_H
+
+#include "cli/bench.h"
+
+/* Everything, in three sizes, ten rounds. */
+void bench_default_options(struct bench_options *o, const struct bench_subject *subject);
+
+/* Lists, with a comma between. Names may be written in capitals or not. */
+bool bench_read_sizes(struct bench_options *o, const char *list);
+bool bench_read_threads(struct bench_options *o, const char *list);
+bool bench_read_backings(struct bench_options *o, const char *list);
+bool bench_read_mappings(struct bench_options *o, const char *list);
+bool bench_read_methods(struct bench_options *o, const char *list);
+
+bool bench_read_rounds(struct bench_options *o, const char *number);
+bool bench_read_directory(struct bench_options *o, const char *directory);
+
+#endif
