@@ -97,6 +97,14 @@ TABLE = {
         "keep": r"\d+ are charged, \d+ resident",
         "remains": r"\d+ are charged, \d+ resident",
     },
+    "integration_heaps_dropin": {
+        "populate": failed("test_(family|limit)"),
+        "limit": failed("test_limit"),
+        "kill": KILLED,
+        "keep": failed("test_(family|limit)"),
+        "remains": failed("test_(family|limit)"),
+        "dirty": failed("test_family"),
+    },
     "preload_family(_linked)?": {
         "populate": failed("test_backed"),
         "limit": failed("test_limit_and_back"),
@@ -168,7 +176,15 @@ INSTEAD = {
 # Tests that no promise of memory is behind, and why.
 WITHOUT = {
     "unit_base": "arithmetic, bitmaps and text",
-    "unit_os_file": "reads and writes files",
+    "unit_os_(file|descriptor)": "read and write files; what becomes of their pages is seen in unit_backing",
+    "unit_backing(_each)?": "one floor's calls, each compared with the kernel's own view at once",
+    "unit_(region|pages|wide)_each":
+        "set up file systems and pools, for minutes; on private memory the same are unit_region and unit_pages",
+    "unit_bench": "arithmetic and text",
+    "integration_bench": "measures",
+    "integration_(matrix|mounts)|preload_memcached_backings":
+        "set up file systems and pools, for minutes; each cell is compared with the kernel's own view",
+    "integration_(heaps|heaps_memfd|open_heap)": "integration_heaps_dropin by another library, or on another backing",
     "unit_conf": "parses options",
     "unit_stats": "prints numbers that it makes up",
     "unit_os_(cgroup|cgroup_level|machine)": "read /proc and /sys, from planted files too",
