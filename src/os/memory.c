@@ -231,11 +231,12 @@ int os_populate_read(void *addr, size_t size)
 	return advise(addr, size, MADV_POPULATE_READ);
 }
 
-void os_touch(void *addr, size_t size, size_t page_size)
+/* An atomic read-modify-write, as another thread may be using the byte: which ThreadSanitizer
+ * takes for a race. */
+__attribute__((no_sanitize("thread"))) void os_touch(void *addr, size_t size, size_t page_size)
 {
 	volatile unsigned char *p = addr;
 
-	/* An atomic read-modify-write, as another thread may be using the byte. */
 	for (size_t offset = 0; offset < size; offset += page_size)
 		__atomic_fetch_or(p + offset, 0, __ATOMIC_RELAXED);
 }

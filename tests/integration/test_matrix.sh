@@ -16,7 +16,7 @@ cell=${1:?usage: test_matrix.sh CELL DROPIN [NAME...]}
 dropin=${2:?}
 shift 2
 only=" $* "
-pages=40            # of 2 MiB, and MiB / 2 of the tmpfs
+pages=40            # of 2 MiB
 large_kib=1048576
 cells=0
 reasons=
@@ -143,6 +143,7 @@ of_pool()
 	how_many=$3
 	shift 3
 	if add_pages "$kib" "$how_many"; then
+		most=$(($(pool_free "$kib") * kib / 1024)) # there may have been some before
 		"$@"
 		give_pages_back "$kib"
 	else
@@ -150,15 +151,15 @@ of_pool()
 	fi
 }
 
-hugetlb_2M() { rows hugetlb-2M backing:hugetlb,page:2M pool:2048 $((2 * pages - 2)) $((2 * pages)) -; }
+hugetlb_2M() { rows hugetlb-2M backing:hugetlb,page:2M pool:2048 $((most - 2)) "$most" -; }
 memfd_hugetlb_2M()
 {
-	both memfd-hugetlb-2M backing:memfd-hugetlb,page:2M pool:2048 $((2 * pages - 2)) $((2 * pages)) "$memfd"
+	both memfd-hugetlb-2M backing:memfd-hugetlb,page:2M pool:2048 $((most - 2)) "$most" "$memfd"
 }
 hugetlbfs_2M()
 {
 	mount_at hugetlbfs -t hugetlbfs -o pagesize=2M none || { not_here hugetlbfs-2M; return; }
-	both hugetlbfs-2M "backing:file,path:$scratch/hugetlbfs" pool:2048 $((2 * pages - 2)) $((2 * pages)) \
+	both hugetlbfs-2M "backing:file,path:$scratch/hugetlbfs" pool:2048 $((most - 2)) "$most" \
 		"$(in_directory "$scratch/hugetlbfs")"
 	unmount_all
 }
@@ -170,7 +171,7 @@ large_rows()
 	options=$2
 	holds=pool:$large_kib
 	line limit ,limit:1700M 1024 1024
-	line full "" 2048 2048
+	line full "" "$most" "$most"
 }
 hugetlb_1G() { large_rows hugetlb-1G backing:hugetlb,page:1G; }
 memfd_hugetlb_1G() { large_rows memfd-hugetlb-1G backing:memfd-hugetlb,page:1G; }

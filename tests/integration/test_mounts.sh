@@ -176,6 +176,10 @@ forbidden_directory()
 
 shrinking_pool()
 {
+	if [ "$(pool_free 2048 2>/dev/null || echo 0)" -ne 0 ]; then # else what shrinks is somebody else's
+		echo "skipped: shrinking pool: $(pool_free 2048) huge pages are free already"
+		return
+	fi
 	add_pages 2048 30 || { not_here "shrinking pool: $1"; return; }
 	pool=$(pool_of 2048)
 	begin "shrinking pool, $1" "backing:$1,page:2M"

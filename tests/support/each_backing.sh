@@ -56,7 +56,8 @@ not_here()
 huge()
 {
 	if add_pages "$2" "$3"; then
-		room $(($2 / 1024 * $3)) $(($2 / 1024 * $3))
+		pool_mib=$(($2 / 1024 * $(pool_free "$2"))) # there may have been some before
+		room $pool_mib $pool_mib
 		run "$1" $(($2 * 1024)) "$4"
 		give_pages_back "$2"
 	else

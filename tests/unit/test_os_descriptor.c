@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -425,7 +426,7 @@ static void test_locked_to_come(void **state)
 		set_limit(RLIMIT_MEMLOCK, PAGE);
 		if (geteuid() == 0 && setresuid(NOBODY, NOBODY, NOBODY) != 0)
 			_exit(2);
-		if (mlockall(MCL_FUTURE) != 0)
+		if (syscall(SYS_mlockall, MCL_FUTURE) != 0) /* sanitizers have an empty function */
 			_exit(3);
 		if (os_memfd("sparena-test", 0, &file) != 0 || os_resize(file.fd, 64 * PAGE) != 0)
 			_exit(4);

@@ -146,5 +146,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_scattered_parts) };
 	kind = test_backing_get();
+	if (strcmp(kind.name, "anon-8M") == 0)
+		return 0; /* no backing that a program could name */
 	return cmocka_run_group_tests_name(kind.name, tests, NULL, NULL);
 }
