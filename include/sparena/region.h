@@ -30,7 +30,8 @@ struct sparena_region;
  * what was never committed is inaccessible.
  *
  * Returns 0; -EINVAL: size is 0, out is NULL, or an option is wrong (sparena_last_error()
- * says which); -ENOMEM: no such address space (RLIMIT_AS, mmap(2)).
+ * says which); -ENOMEM: no such address space (RLIMIT_AS, mmap(2); of a file RLIMIT_FSIZE);
+ * or -errno of opening the backing, of which sparena_last_error() says more.
  */
 int sparena_region_reserve(const char *options, size_t size, struct sparena_region **out);
 
@@ -64,9 +65,9 @@ size_t sparena_region_granule(const struct sparena_region *r);
 size_t sparena_region_committed(const struct sparena_region *r);
 
 /*
- * *bytes = how much of the range takes memory by the kernel's own view (proc(5)
- * pagemap), swapped pages included. Returns 0; -EINVAL: outside, or bytes is NULL;
- * -ENOENT, -EACCES: no /proc.
+ * *bytes = how much of the range takes memory by the kernel's own view: proc(5) pagemap,
+ * swapped pages included, and for shared small pages where the file has data, lseek(2).
+ * Returns 0; -EINVAL: outside, or bytes is NULL; -ENOENT, -EACCES: no /proc; -EMFILE.
  */
 int sparena_region_resident(struct sparena_region *r, size_t offset, size_t length, size_t *bytes);
 

@@ -6,7 +6,7 @@
 #include "os/os.h"
 #include "region/region.h"
 
-#define MOST_PIECES 1024
+#define MOST_PIECES 16384 /* a quarter of the mappings that a process may have (vm.max_map_count) */
 
 static bool config_is_sound(const struct region_config *c)
 {
@@ -88,7 +88,7 @@ static int set_zones(struct region *r)
 
 /*
  * Now that the backing's page is known. Mappings of huge pages (hugetlb) never join, so
- * that each piece remains one of its own: a few large ones.
+ * that each piece remains one of its own: larger ones, so that they stay few enough.
  */
 static void take_granule(struct region *r, const struct region_config *c)
 {

@@ -17,6 +17,7 @@
 
 #include "../support/backings.h"
 #include "../support/random.h"
+#include "region/region.h"
 #include "sparena/region.h"
 #include "sparena/sparena.h"
 
@@ -142,9 +143,33 @@ static void test_scattered_parts(void **state)
 	assert_true(mappings() <= before + 1); /* the C library's own may be one more */
 }
 
+/* As a heap opens its space, from below: mappings stay far fewer than granules. */
+static void test_closed_from_below(void **state)
+{
+	(void)state;
+	struct budget budget;
+	struct region r;
+	unsigned before = mappings();
+	struct region_config c = {
+		.backing = kind.ops, .size = TiB, .size_min = TiB, .granule = 64 * KiB, .closed = true,
+		.piece = CHUNK_SIZE, .budget = &budget, .page = kind.page, .path = kind.path, .touch = kind.touch,
+	};
+	budget_init(&budget, SIZE_MAX);
+	assert_int_equal(region_init(&r, &c), 0);
+	size_t most = size_min(kind.most ? kind.least : 80 * MiB, 80 * MiB);
+	for (size_t at = 0; at + r.granule <= most; at += r.granule)
+		assert_int_equal(region_commit(&r, at, r.granule), 0);
+	assert_true(mappings() - before < 8);
+	assert_int_equal(os_populate(r.base + TiB / 2, 4096), -EINVAL); /* the rest is closed */
+	region_destroy(&r);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_scattered_parts) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_scattered_parts),
+		cmocka_unit_test(test_closed_from_below),
+	};
 	kind = test_backing_get();
 	if (strcmp(kind.name, "anon-8M") == 0)
 		return 0; /* no backing that a program could name */
