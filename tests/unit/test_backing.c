@@ -45,6 +45,19 @@ int __wrap_os_populate(void *addr, size_t size)
 	return __real_os_populate(addr, size);
 }
 
+/* Kernels that are interrupted in a long fallocate(2) begin it anew. */
+static size_t interrupted_above = SIZE_MAX;
+
+int __real_os_allocate(int fd, size_t offset, size_t length);
+int __wrap_os_allocate(int fd, size_t offset, size_t length);
+int __wrap_os_allocate(int fd, size_t offset, size_t length)
+{
+	if (length <= interrupted_above)
+		return __real_os_allocate(fd, offset, length);
+	__real_os_allocate(fd, offset, size_down(length / 2, b.page_size));
+	return -EINTR;
+}
+
 static struct backing_config config(void)
 {
 	return (struct backing_config){
@@ -73,6 +86,7 @@ static int make(void **state)
 static int drop(void **state)
 {
 	(void)state;
+	interrupted_above = SIZE_MAX;
 	if (b.base)
 		b.ops->close(&b);
 	return 0;
@@ -456,18 +470,37 @@ static void count_signal(int number)
 	signals++;
 }
 
-/* fallocate(2) begins anew with each signal: it must come to an end nevertheless. */
+static void long_ranges_are_taken_by_parts(void **state)
+{
+	(void)state;
+	ONLY(b.allocates, "no fallocate");
+	NEEDS(7);
+	interrupted_above = unit;
+	assert_int_equal(populate(1, 6), 0);
+	assert_holds(6);
+	interrupted_above = 0; /* nor is there an end for the shortest: an error, and no hang */
+	assert_int_equal(populate(7, 1), -EINTR);
+	assert_int_equal(discard(7, 1), 0);
+	assert_holds(6);
+}
+
+/* However fast they come. */
 static void signals_do_not_keep_it_from_ending(void **state)
 {
 	(void)state;
-	size_t most = kind.most ? kind.least / unit : UNITS;
-	size_t n = size_min(size_min(most, UNITS), size_max(128 * MiB / unit, 1));
+	b.ops->close(&b);
+	struct backing_config c = config();
+	c.size = kind.most ? size_max(kind.least, unit) : 256 * MiB;
+	assert_int_equal(open_with(&c), 0);
+	assert_int_equal(b.ops->prefer_huge(&b, 0, b.size, false), 0);
+	assert_int_equal(b.ops->unlock(&b, 0, b.size), 0);
+	size_t n = c.size / unit;
 	struct itimerval often = { { 0, 200 }, { 0, 200 } }, never = { 0 };
 	struct sigaction count = { .sa_handler = count_signal }; /* system calls are not begun anew */
 	assert_int_equal(sigaction(SIGALRM, &count, NULL), 0);
 	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
 	int err = 0;
-	for (int i = 0; i < 5 && !err; i++) {
+	for (int i = 0; i < 3 && !err; i++) {
 		err = populate(0, n);
 		if (!err)
 			err = discard(0, n);
@@ -475,8 +508,8 @@ static void signals_do_not_keep_it_from_ending(void **state)
 	setitimer(ITIMER_REAL, &never, NULL);
 	signal(SIGALRM, SIG_DFL);
 	assert_int_equal(err, 0);
-	assert_holds(0);
-	(void)signals;
+	assert_int_equal(resident(0, n), 0);
+	print_message("%d signals\n", (int)signals);
 }
 
 /* ---- names and places -------------------------------------------------------------------- */
@@ -676,6 +709,7 @@ int main(void)
 		TEST(other_process_sees_the_same),
 		TEST(memory_file_is_sealed),
 		TEST(truncated_file_refuses),
+		TEST(long_ranges_are_taken_by_parts),
 		TEST(signals_do_not_keep_it_from_ending),
 		TEST(named_file_goes_or_stays),
 		TEST(name_of_another_stays),

@@ -373,6 +373,8 @@ static void test_room(void **state)
 	assert_data(file.fd, 0, 64 * PAGE, 2 * PAGE); /* room alone is no data yet */
 	assert_data(file.fd, 9 * PAGE, 54 * PAGE, PAGE);
 	assert_data(file.fd, 10 * PAGE, 50 * PAGE, 0);
+	assert_int_equal(pwrite(file.fd, "x", 1, 10 * PAGE), 1);
+	assert_data(file.fd, 0, 10 * PAGE, PAGE); /* and no more than the range, where data goes on */
 	assert_int_equal(os_punch(file.fd, 0, 16 * PAGE), 0);
 	assert_room(file.fd, PAGE);
 	os_close_file(&file);
