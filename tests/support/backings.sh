@@ -89,7 +89,7 @@ add_pages()
 	lock_pools
 	before=$(cat "$pool/nr_hugepages")
 	wanted=$((before + $2))
-	pools="$1:$before $pools"
+	pools="$1:$2 $pools"
 	for pause in 0 0 1 2 3; do
 		sleep $pause # others may be at it
 		echo "$wanted" >"$pool/nr_hugepages" 2>/dev/null
@@ -98,17 +98,27 @@ add_pages()
 	done
 	got=$(cat "$pool/nr_hugepages")
 	missing="the kernel found memory for $((got - before)) of $2 huge pages of $1 KiB"
-	give_pages_back "$1"
+	pools=${pools#* }
+	fewer_pages "$1" $((got - before))
 	return 1
 }
 
-# give_pages_back [KIB]: pools are as they were.
+# fewer_pages KIB COUNT: than now, since others may have changed it meanwhile.
+fewer_pages()
+{
+	file=$(pool_of "$1")/nr_hugepages
+	now=$(cat "$file")
+	echo $((now > $2 ? now - $2 : 0)) >"$file"
+}
+
+# give_pages_back [KIB]: what was added to the pools.
+# shellcheck disable=SC2120 # scripts name one pool
 give_pages_back()
 {
 	rest=
 	for entry in $pools; do
 		if [ "${entry%:*}" = "${1:-${entry%:*}}" ]; then
-			echo "${entry#*:}" >"$(pool_of "${entry%:*}")/nr_hugepages"
+			fewer_pages "${entry%:*}" "${entry#*:}"
 		else
 			rest="$rest $entry"
 		fi
