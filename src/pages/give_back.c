@@ -5,9 +5,10 @@
 #include "os/os.h"
 #include "pages/pages.h"
 
-
-/* One step is a run of granules or a chunk: some 5 us. A tick takes at most these. */
-#define TICK_STEPS 64u
+/* A tick takes about so long, and gives back at most so much in small pages at once, each
+ * of which has its price: a MiB some 70 us, of shared ones 260, of a disk's file 500. */
+#define TICK_NS 400000
+#define TICK_SMALL (512 * KiB)
 #define BATCH 16u
 
 #define ANY_AGE UINT64_MAX
@@ -153,10 +154,18 @@ static size_t next_candidate(const struct pages *p, size_t cursor)
 	return huge + next_in_zone(p, PAGES_SMALL, cursor - huge, p->size / CHUNK_SIZE - huge);
 }
 
+/* How much, of what age, and for how long; 0: to the end. */
+struct effort {
+	size_t want;
+	uint64_t epoch;
+	size_t most_small; /* bytes in small pages in one batch */
+	uint64_t ns;
+};
+
 /* Fills a batch from *cursor on; *cursor is past the last chunk when all were seen. */
-static size_t collect(struct pages *p, size_t want, uint64_t epoch, size_t *cursor, struct batch *b)
+static size_t collect(struct pages *p, const struct effort *e, size_t want, size_t *cursor, struct batch *b)
 {
-	size_t total = p->size / CHUNK_SIZE, got = 0;
+	size_t total = p->size / CHUNK_SIZE, got = 0, small = 0;
 	b->count = 0;
 	pages_recent_flush(p);
 	for (unsigned looked = 0; looked < 256 && b->count < BATCH && got < want; looked++) {
@@ -165,10 +174,12 @@ static size_t collect(struct pages *p, size_t want, uint64_t epoch, size_t *curs
 			break;
 		size_t chunk = ordered_chunk(p, *cursor);
 		if (kind_at(p, chunk * CHUNK_SIZE) == PAGES_HUGE) {
-			got += collect_huge(p, chunk, epoch, b);
+			got += collect_huge(p, chunk, e->epoch, b);
 		} else {
-			got += collect_small(p, chunk, epoch, want - got, b);
-			if (b->count == BATCH || got >= want)
+			size_t n = collect_small(p, chunk, e->epoch, size_min(want - got, e->most_small - small), b);
+			got += n;
+			small += n;
+			if (b->count == BATCH || got >= want || small >= e->most_small)
 				break; /* there may be more in this chunk */
 		}
 		++*cursor;
@@ -178,23 +189,24 @@ static size_t collect(struct pages *p, size_t want, uint64_t epoch, size_t *curs
 	return got;
 }
 
-static size_t give_back(struct pages *p, size_t want, uint64_t epoch, unsigned most_steps, size_t *cursor)
+static size_t give_back(struct pages *p, const struct effort *e, size_t *cursor)
 {
 	size_t total = p->size / CHUNK_SIZE, freed = 0;
-	unsigned steps = 0;
-	while (freed < want && steps < most_steps && *cursor < total) {
+	uint64_t until = e->ns ? os_clock_ns() + e->ns : UINT64_MAX;
+	while (freed < e->want && *cursor < total) {
 		struct batch b;
 		pthread_mutex_lock(&p->lock);
 		while (p->forking)
 			pages_wait(p);
-		size_t taken = collect(p, want - freed, epoch, cursor, &b), gone = 0;
+		size_t taken = collect(p, e, e->want - freed, cursor, &b), gone = 0;
 		pthread_mutex_unlock(&p->lock);
 		if (b.count)
 			gone = discard(p, &b);
 		freed += gone;
 		if (gone < taken)
 			break; /* the kernel would not: another time */
-		steps += b.count + 1;
+		if (e->ns && os_clock_ns() >= until)
+			break;
 	}
 	return freed;
 }
@@ -272,7 +284,8 @@ size_t pages_trim(struct pages *p, size_t want)
 {
 	size_t cursor = 0;
 	region_settle(p->region);
-	size_t freed = give_back(p, want, ANY_AGE, UINT32_MAX, &cursor);
+	struct effort e = { want, ANY_AGE, SIZE_MAX, 0 };
+	size_t freed = give_back(p, &e, &cursor);
 	if (p->granule != SMALL_GRANULE)
 		return freed;
 	cursor = 0;
@@ -295,8 +308,9 @@ static bool is_swept(struct pages *p, uint64_t epoch)
 /* decay_ms:0: nothing stays. */
 static void give_back_all(struct pages *p)
 {
+	struct effort e = { SIZE_MAX, ANY_AGE, SIZE_MAX, 0 };
 	size_t cursor = 0;
-	give_back(p, SIZE_MAX, ANY_AGE, UINT32_MAX, &cursor);
+	give_back(p, &e, &cursor);
 }
 
 void pages_sweep(struct pages *p, uint64_t epoch)
@@ -305,7 +319,8 @@ void pages_sweep(struct pages *p, uint64_t epoch)
 		give_back_all(p);
 	if (likely(is_swept(p, epoch)) || pthread_mutex_trylock(&p->sweeping))
 		return;
-	give_back(p, SIZE_MAX, epoch, TICK_STEPS, &p->sweep_at);
+	struct effort e = { SIZE_MAX, epoch, TICK_SMALL, TICK_NS };
+	give_back(p, &e, &p->sweep_at);
 	if (p->sweep_at >= p->size / CHUNK_SIZE) {
 		p->sweep_at = 0;
 		atomic_store_explicit(&p->swept, epoch, memory_order_relaxed);

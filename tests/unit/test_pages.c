@@ -103,6 +103,13 @@ static int make_decaying(void **state)
 	return 0;
 }
 
+static int make_small_decaying(void **state)
+{
+	(void)state;
+	make_with(SIZE_MAX, PAGES_THP_NEVER, 80);
+	return 0;
+}
+
 static int make_small(void **state)
 {
 	(void)state;
@@ -279,9 +286,22 @@ static void old_free_runs_go_back_young_ones_stay(void **state)
 	pages_tick(&pages);
 	assert_true(region_committed(&data) >= 20 * MiB); /* not yet */
 	usleep(60 * 1000);
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 1000 && region_committed(&data); i++)
 		pages_tick(&pages);
 	assert_int_equal(region_committed(&data), 0);
+}
+
+/* Whoever comes by does not pay for all: single pages have their price. */
+static void one_tick_gives_back_a_part(void **state)
+{
+	(void)state;
+	NEEDS(64 * MiB + G);
+	pages_free(&pages, take(64 * MiB), 64 * MiB);
+	usleep(120 * 1000);
+	pages_tick(&pages);
+	size_t left = region_committed(&data);
+	assert_true(left < 64 * MiB);
+	assert_true(left > 0 || G > SMALL_GRANULE); /* huge ones may all go at once */
 }
 
 static void used_part_keeps_its_huge_chunk(void **state)
@@ -627,6 +647,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(too_much_is_refused, make, drop),
 		cmocka_unit_test_setup_teardown(trim_gives_everything_free_back, make, drop),
 		cmocka_unit_test_setup_teardown(old_free_runs_go_back_young_ones_stay, make_decaying, drop),
+		cmocka_unit_test_setup_teardown(one_tick_gives_back_a_part, make_small_decaying, drop),
 		cmocka_unit_test_setup_teardown(used_part_keeps_its_huge_chunk, make, drop),
 		cmocka_unit_test_setup_teardown(free_memory_of_one_size_serves_another, make, drop),
 		cmocka_unit_test_setup_teardown(free_memory_of_one_size_serves_another, make_small, drop),
