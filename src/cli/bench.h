@@ -61,7 +61,7 @@ struct bench_notes {
 const char *bench_note(struct bench_notes *n, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void bench_notes_free(struct bench_notes *n);
 
-/* As calloc(3) and malloc'd text, but ends the process with a message where there is no memory. */
+/* As calloc(3), but ends the process with a message where there is no memory. */
 void *bench_allocate(size_t count, size_t size);
 
 /* ---- where there is room (cli/bench_space.c) ---------------------------------- */
