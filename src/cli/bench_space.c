@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "os/cgroup.h"
 
 #include <errno.h>
 #include <mntent.h>
@@ -91,6 +92,22 @@ static void search_mounts(struct bench_space *s)
 	endmntent(list);
 }
 
+/* The least that this process's cgroup or one above it leaves: beyond it the kernel kills. */
+static size_t cgroup_headroom(void)
+{
+	size_t least = SIZE_MAX;
+	struct os_cgroup_level level;
+	struct os_cgroup group;
+
+	if (os_cgroup_find("", &group) != 0)
+		return least;
+	do {
+		if (os_cgroup_read(&group, &level) == 0)
+			least = size_min(least, os_cgroup_headroom(&level));
+	} while (os_cgroup_up(&group));
+	return least;
+}
+
 void bench_space_look(struct bench_space *s)
 {
 	char text[512]; /* MemAvailable is the third line */
@@ -98,7 +115,7 @@ void bench_space_look(struct bench_space *s)
 
 	if (os_read_file("/proc/meminfo", text, sizeof(text), NULL) == 0)
 		(void)os_field_bytes(text, "MemAvailable", &available);
-	s->memory = available / 2;
+	s->memory = size_min(available, cgroup_headroom()) / 2;
 }
 
 bool bench_space_find(struct bench_space *s, const char *const *dirs, size_t count)

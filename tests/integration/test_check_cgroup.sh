@@ -137,6 +137,13 @@ at_most "$less" $((advised - 30)) "advised limit beside 40 MiB in use"
 at_least "$less" 20 "advised limit beside 40 MiB in use"
 at_most "$(cat "$outer/$usage_file")" $((96 << 20)) "use"
 
+# ---- a benchmark stays within half of it
+
+in_cgroup "$inner" "$sparena" bench populate --size 16M,64M --rounds 2 --threads 1 --backing anon --method write,POPULATE_WRITE
+exits 0
+out "it needs 64 MiB, half of the available memory is"
+grep -q "  write  *[0-9.]* " "$scratch/out" || { fail "16 MiB were not measured"; show "$scratch/out"; }
+
 # ---- inside containers
 
 # contained FLAGS SCRIPT: the script in $plain and in namespaces of its own, "$1" the mount point of
