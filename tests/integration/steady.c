@@ -65,10 +65,13 @@ static void check(void)
 				return;
 			}
 	stats_get(NULL, &s, sizeof s);
-	if (s.committed + s.metadata == s.resident)
+	uint64_t charged = s.committed + s.metadata;
+	if (charged == s.resident)
 		answer("ok", s.committed >> 20);
+	else if (s.resident < charged)
+		answer("charged too much", (charged - s.resident) >> 10);
 	else
-		answer("committed and resident differ by", s.resident - s.committed - s.metadata);
+		answer("charged too little", (s.resident - charged) >> 10);
 }
 
 static void rewrite(void)
