@@ -58,7 +58,6 @@ TABLE = {
         "kill": KILLED,
         "error": failed("keep_is_left_free"),
         "keep": failed("trim_gives_everything_free_back"),
-        "clock": failed("old_free_runs_go_back_young_ones_stay"),
         "remains": failed("trim_gives_everything_free_back"),
         "dirty": r"not so: data.base\[at\] == 0",
     },
@@ -182,6 +181,7 @@ WITHOUT = {
         "set up file systems and pools, for minutes; on private memory the same are unit_region and unit_pages",
     "unit_bench": "arithmetic and text",
     "integration_bench": "measures",
+    "fault_shared": "as fault_failpoints; what a descriptor's memory takes is seen in integration_matrix",
     "integration_(matrix|mounts)|preload_memcached_backings":
         "set up file systems and pools, for minutes; each cell is compared with the kernel's own view",
     "integration_(heaps|heaps_memfd|open_heap)": "integration_heaps_dropin by another library, or on another backing",

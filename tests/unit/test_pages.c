@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "os/os.h"
 #include "pages/pages.h"
@@ -64,8 +63,18 @@ static struct pages pages;
 
 static bool has_huge_zone(void) { return kind.ops == &backing_anon; }
 
+/* The clock that ages are told by stands still once a test has set it. */
+uint64_t __real_os_clock_ms(void);
+uint64_t __wrap_os_clock_ms(void);
+static uint64_t stopped_ms;
+
+uint64_t __wrap_os_clock_ms(void) { return stopped_ms ? stopped_ms : __real_os_clock_ms(); }
+
+static void pass_ms(unsigned ms) { stopped_ms = __wrap_os_clock_ms() + ms; }
+
 static void make_with(size_t limit, enum pages_thp thp, int64_t decay_ms)
 {
+	stopped_ms = 0;
 	fail_one_in = 0;
 	budget_init(&budget, limit);
 	if (!has_huge_zone())
@@ -278,14 +287,15 @@ static void old_free_runs_go_back_young_ones_stay(void **state)
 {
 	(void)state;
 	NEEDS(20 * MiB + G);
+	pass_ms(0);
 	size_t a = take(20 * MiB);
 	pages_free(&pages, a, 20 * MiB);
 	pages_tick(&pages);
 	assert_true(region_committed(&data) >= 20 * MiB);
-	usleep(60 * 1000);
+	pass_ms(60);
 	pages_tick(&pages);
 	assert_true(region_committed(&data) >= 20 * MiB); /* not yet */
-	usleep(60 * 1000);
+	pass_ms(60);
 	for (int i = 0; i < 1000 && region_committed(&data); i++)
 		pages_tick(&pages);
 	assert_int_equal(region_committed(&data), 0);
@@ -297,7 +307,7 @@ static void one_tick_gives_back_a_part(void **state)
 	(void)state;
 	NEEDS(64 * MiB + G);
 	pages_free(&pages, take(64 * MiB), 64 * MiB);
-	usleep(120 * 1000);
+	pass_ms(120);
 	pages_tick(&pages);
 	size_t left = region_committed(&data);
 	assert_true(left < 64 * MiB);
