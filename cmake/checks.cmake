@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Checks that are no tests: which lines of src/ the tests run, and clang-tidy.
+# Checks that are no tests: which lines of src/ the tests run, and clang-tidy (its packages
+# are as large as all others together, so that CI does without it).
 
 # sparena_counted(<target>): its lines are counted when they are run.
 function(sparena_counted target)

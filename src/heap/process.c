@@ -75,13 +75,13 @@ static uint64_t resident_bytes(struct heap *h)
 	size_t total = 0;
 	for (int kind = 0; kind < PAGES_KINDS; kind++) {
 		size_t from = kind == PAGES_SMALL ? 0 : h->pages.zone[PAGES_SMALL].end, bytes = 0;
-		size_t length = h->pages.zone[kind].frontier - from;
+		size_t length = pages_frontier(&h->pages, kind) - from;
 		if (length && region_resident(&h->data, from, length, &bytes) == 0)
 			total += bytes;
 	}
 	struct { size_t from, end; } parts[] = {
 		{ 0, h->blocks_at },
-		{ h->blocks_at, h->meta_pages.from + h->meta_pages.zone[PAGES_SMALL].frontier },
+		{ h->blocks_at, h->meta_pages.from + pages_frontier(&h->meta_pages, PAGES_SMALL) },
 	};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
 		size_t bytes = 0;

@@ -142,6 +142,9 @@ size_t pages_trim(struct pages *p, size_t want);
  */
 void pages_tick(struct pages *p);
 
+/* Where pages of this kind end that were ever handed out; nothing above was touched. */
+size_t pages_frontier(struct pages *p, enum pages_kind kind);
+
 void pages_fork_prepare(struct pages *p);
 void pages_fork_parent(struct pages *p);
 void pages_fork_child(struct pages *p);

@@ -142,6 +142,14 @@ int pages_extend(struct pages *p, enum pages_kind kind, size_t bytes)
 	return err;
 }
 
+size_t pages_frontier(struct pages *p, enum pages_kind kind)
+{
+	pthread_mutex_lock(&p->lock);
+	size_t frontier = p->zone[kind].frontier;
+	pthread_mutex_unlock(&p->lock);
+	return frontier;
+}
+
 /* ---- fork ------------------------------------------------------------------ */
 
 void pages_fork_prepare(struct pages *p)
