@@ -93,7 +93,17 @@ step() {
 
 run_tests() {
 	say "test: $1"
-	ctest --preset "$1"
+	code=0
+	ctest --preset "$1" || code=$?
+	report_skipped "build/$1/Testing/Temporary/LastTest.log"
+	return $code
+}
+
+# ctest shows no output of a test that passed, nor of one that was skipped.
+report_skipped() {
+	grep -q '^skipped: ' "$1" || return 0
+	say "left out"
+	sed -n 's/^skipped: /  /p' "$1" | sort | uniq -c
 }
 
 report_coverage() {
