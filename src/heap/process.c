@@ -74,7 +74,7 @@ static uint64_t resident_bytes(struct heap *h)
 {
 	size_t total = 0;
 	for (int kind = 0; kind < PAGES_KINDS; kind++) {
-		size_t from = kind == PAGES_SMALL ? 0 : h->pages.zone[PAGES_SMALL].end, bytes = 0;
+		size_t from = h->pages.zone[kind].start, bytes = 0;
 		size_t length = pages_frontier(&h->pages, kind) - from;
 		if (length && region_resident(&h->data, from, length, &bytes) == 0)
 			total += bytes;

@@ -78,6 +78,13 @@ static int cover_roots(struct pages *p)
 	return err;
 }
 
+/* A chunk lies fallow between the zones: granules of thinned chunks are in the same set as
+ * those of the small zone, and no run may be in both. */
+static size_t end_of_small(const struct pages *p, size_t huge_from)
+{
+	return huge_from == p->size ? huge_from : huge_from - size_min(huge_from, CHUNK_SIZE);
+}
+
 int pages_init(struct pages *p, const struct pages_config *c)
 {
 	size_t step = size_max(CHUNK_SIZE, c->region->granule);
@@ -97,7 +104,7 @@ int pages_init(struct pages *p, const struct pages_config *c)
 	p->refused_bytes = SIZE_MAX;
 
 	size_t huge_from = size_min(c->region->huge_from, c->from + c->size) - c->from;
-	p->zone[PAGES_SMALL] = (struct pages_zone){ .unit = p->granule, .end = huge_from };
+	p->zone[PAGES_SMALL] = (struct pages_zone){ .unit = p->granule, .end = end_of_small(p, huge_from) };
 	p->zone[PAGES_HUGE] = (struct pages_zone){
 		.unit = CHUNK_SIZE, .start = huge_from, .frontier = huge_from, .end = p->size,
 	};

@@ -15,7 +15,7 @@
 #include "../support/backings.h"
 #include "../support/random.h"
 
-#define DATA_SIZE size_max(256 * MiB, 4 * G)
+#define DATA_SIZE size_max(data_size, 4 * G)
 #define META_SIZE (64 * MiB)
 
 /* ---- failures of the floor below --------------------------------------------- */
@@ -57,6 +57,7 @@ static struct test_backing kind;
 static size_t granule;
 #define G granule
 
+static size_t data_size = 256 * MiB;
 static struct budget budget;
 static struct region data, meta;
 static struct pages pages;
@@ -469,6 +470,42 @@ static void full_backing_refuses_and_recovers(void **state)
 	free(offset);
 }
 
+/* ---- a region that is full before any limit is reached --------------------------------- */
+
+static int make_full(void **state)
+{
+	data_size = 32 * MiB;
+	make(state);
+	data_size = 256 * MiB;
+	return 0;
+}
+
+/* Granules at the end of the small zone, and of a thinned chunk at the beginning of the
+ * other: they are neighbours, and no run may be in both zones. */
+static void no_run_is_in_two_zones(void **state)
+{
+	size_t offset, last = 0, first = data.size;
+	(void)state;
+	if (!has_huge_zone())
+		return;
+	while (try_take(G, PAGE, &offset) == 0) {
+		if (offset < data.huge_from)
+			last = size_max(last, offset);
+		else
+			first = size_min(first, offset);
+	}
+	assert_int_equal(first, data.huge_from);
+	for (size_t i = 0; i < 4; i++) {
+		pages_free(&pages, last - i * G, G);
+		pages_free(&pages, first + i * G, G);
+	}
+	assert_int_equal(pages_trim(&pages, SIZE_MAX), 8 * G);
+	assert_int_equal(try_take(6 * G, PAGE, &offset), -ENOMEM);
+	assert_int_equal(try_take(4 * G, PAGE, &offset), 0);
+	assert_int_equal(try_take(4 * G, PAGE, &offset), 0);
+	pages_check(&pages);
+}
+
 /* ---- threads at exhaustion: what one gives back another gets --------------------------- */
 
 static void *churn(void *arg)
@@ -512,6 +549,8 @@ static void threads_at_exhaustion(void **state)
 }
 
 /* ---- a million operations beside a model -------------------------------------------------- */
+
+static unsigned long most_ops = 1000000;
 
 #define RUNS 200
 #define MOST_RUN (4 * MiB)
@@ -611,7 +650,7 @@ static void random_operations(void **state)
 	memset(runs, 0, sizeof runs);
 	memset(owner, 0, sizeof owner);
 	random_start(3);
-	for (unsigned long ops = random_ops(1000000); random_op < ops; random_op++) {
+	for (unsigned long ops = random_ops(most_ops); random_op < ops; random_op++) {
 		struct run *run = &runs[random_below(RUNS)];
 		switch (random_below(256)) {
 		case 0:
@@ -644,6 +683,14 @@ static void random_operations(void **state)
 	assert_int_equal(region_committed(&data), 0);
 }
 
+/* Where address space is short, most requests are refused. */
+static void random_operations_in_a_full_region(void **state)
+{
+	most_ops = 100000;
+	random_operations(state);
+	most_ops = 1000000;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -667,9 +714,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lasting_failure_ends_when_it_goes_away, make, drop),
 		cmocka_unit_test_setup_teardown(keep_is_left_free, make_small, drop),
 		cmocka_unit_test_setup_teardown(full_backing_refuses_and_recovers, make_small, drop),
+		cmocka_unit_test_setup_teardown(no_run_is_in_two_zones, make_full, drop),
 		cmocka_unit_test_setup_teardown(threads_at_exhaustion, make, drop),
 		cmocka_unit_test_setup_teardown(random_operations, make_decaying, drop),
 		cmocka_unit_test_setup_teardown(random_operations, make_small, drop),
+		cmocka_unit_test_setup_teardown(random_operations_in_a_full_region, make_full, drop),
 	};
 	kind = test_backing_get();
 	granule = size_max(SMALL_GRANULE, kind.page);
