@@ -77,7 +77,13 @@ int sparena_region_resident(struct sparena_region *r, size_t offset, size_t leng
  */
 int sparena_region_set_limit(struct sparena_region *r, size_t bytes);
 
-/* Descriptor of the memory behind the region; -1 for private memory. */
+/*
+ * Descriptor of the memory behind the region; -1 for private memory.
+ *
+ * A child of fork(2) does not have a region of shared memory: nothing is mapped at its
+ * addresses, and commit, decommit and resident are -EINVAL. It has the descriptor, which
+ * it may map; releasing the region there closes that, and is nothing to the parent.
+ */
 int sparena_region_fd(const struct sparena_region *r);
 
 #pragma GCC visibility pop

@@ -79,6 +79,7 @@ struct backing {
 	bool can_populate;   /* the kernel has MADV_POPULATE_WRITE */
 	bool allocates;      /* shared ones: room is taken by fallocate(2) first */
 	struct os_file file; /* shared ones: whose pages they are; fd -1: private */
+	char *lent;          /* during fork(2): a second mapping, which the child inherits; or NULL */
 	const char *path;    /* of a named file that goes when the backing is closed; or NULL */
 	const char *reason;  /* why it could not be opened; or NULL */
 };
@@ -89,21 +90,40 @@ extern const struct backing_ops backing_memfd;         /* a memory file */
 extern const struct backing_ops backing_memfd_hugetlb; /* a memory file of huge pages */
 extern const struct backing_ops backing_file;          /* a file on tmpfs, hugetlbfs or a disk */
 
+/* ---- fork(2) of a shared backing (backing/child.c) ----------------------------- */
+
 /*
- * For a child of fork(2): what stands in the place of a shared backing (backing/child.c).
- * Each turns *b into a private one over the same addresses; 0 or -errno.
- *
- * backing_leave: empty and inaccessible; *source is where what was there can be read
- * until os_release(), or NULL when that is not wanted.
+ * Shared memory is not mapped in a child. Before fork, in the parent: sees to it that the
+ * child can read it all the same; after it, in the parent, the end of that.
  */
-int backing_leave(struct backing *b, void **source);
+int backing_lend(struct backing *b);
+void backing_take_back(struct backing *b);
 
-/* backing_view: what was there, as long as it is not written, is the parent's. What
- * is populated from now on is private. -EBADF: the descriptor is lost. */
-int backing_view(struct backing *b);
+/* In the child: what the parent's memory is read from. */
+struct backing_source {
+	struct os_file file;
+	char *lent;
+	size_t size;
+};
 
-/* Makes a range of a view be the parent's memory. */
-int backing_view_range(struct backing *b, size_t offset, size_t length);
+/*
+ * In the child, each first of all: *b becomes private memory at the same addresses, empty
+ * and inaccessible; what is unlocked and populated from now on is the child's own. Fills
+ * *source, which backing_close_source() ends. 0 or -errno.
+ */
+int backing_leave(struct backing *b, struct backing_source *source);
+int backing_leave_for_view(struct backing *b, struct backing_source *source);
+void backing_close_source(struct backing_source *source);
+
+/* Populates an unlocked range with what the parent has there. -EBADF: there is no way to
+ * it any more. */
+int backing_fetch(struct backing *b, size_t offset, size_t length, struct backing_source *source);
+
+/* After backing_leave_for_view(): makes a range what the parent has there, now and later;
+ * what the child writes is its own. */
+int backing_view(struct backing *b, size_t offset, size_t length, struct backing_source *source);
+
+bool backing_is_view(const struct backing *b);
 
 /* ---- between the files of this room ------------------------------------------ */
 

@@ -100,3 +100,21 @@ void heap_caches_destroy(struct heap *h)
 	for (size_t i = 0; (i = bitmap_next_set(h->caches, i, HEAP_MOST_CACHES)) < HEAP_MOST_CACHES;)
 		drop(h, (unsigned)i);
 }
+
+static void forget_caches(struct heap *h) { bitmap_clear(h->caches, 0, HEAP_MOST_CACHES); }
+
+/*
+ * Their threads may have been in the middle of anything, so that what is in them is lost
+ * to the child, as what is in those of malloc's.
+ */
+void heap_caches_fork_child(void)
+{
+	heap_each(forget_caches);
+	for (unsigned i = 0; i < PLACES; i++) {
+		struct heap *h = heap_of(&places[i]);
+		if (!h || places[i].cache == JE_NO_CACHE)
+			continue;
+		bitmap_set(h->caches, places[i].cache, 1);
+		je_cache_keep(places[i].cache);
+	}
+}

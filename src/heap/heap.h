@@ -97,6 +97,9 @@ unsigned heap_cache(struct heap *h);
 void heap_caches_destroy(struct heap *h);
 void heap_caches_start(void);
 
+/* In a child of fork(2), with the registry locked: other threads' caches are forgotten. */
+void heap_caches_fork_child(void);
+
 /* ---- fork (heap/fork.c) -------------------------------------------------------- */
 
 /* Whether a fork is to be had: not of shared memory where the options deny it. */

@@ -72,6 +72,9 @@ bool je_cache_create(unsigned *cache);
 void je_cache_destroy(unsigned cache);
 void je_cache_flush(unsigned cache);
 
+/* In a child of fork(2), which has forgotten all caches: this one is in use. */
+void je_cache_keep(unsigned cache);
+
 /* As malloc(3) and its kin, from an arena by way of a cache (JE_NO_CACHE: of none). Size and
  * alignment (a power of two) are not 0; NULL: no memory, with errno as it was. */
 void *je_arena_malloc(unsigned arena, unsigned cache, size_t size, size_t align, bool zero);
@@ -98,7 +101,8 @@ void heap_count_uncached_thread(struct heap *h);
 
 /* Around fork(2): first and last of all, before and after jemalloc's own locks... */
 void heap_fork_begin(void);
-void heap_fork_end(void);
+void heap_fork_end_parent(void);
+void heap_fork_end_child(void);
 
 /* ...and with them held. */
 void heap_fork_prepare(void);

@@ -362,14 +362,14 @@ void jemalloc_postfork_parent(void)
 {
 	heap_fork_parent();
 	sparena_real_jemalloc_postfork_parent();
-	heap_fork_end();
+	heap_fork_end_parent();
 }
 
 void jemalloc_postfork_child(void)
 {
 	heap_fork_child();
 	sparena_real_jemalloc_postfork_child();
-	heap_fork_end();
+	heap_fork_end_child();
 }
 
 /* ---- statistics ------------------------------------------------------------------ */

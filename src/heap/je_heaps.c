@@ -48,7 +48,28 @@ bool je_cache_create(unsigned *cache)
 
 void je_cache_destroy(unsigned cache) { tcaches_destroy(tsd_fetch(), cache); }
 
-void je_cache_flush(unsigned cache) { tcaches_flush(tsd_fetch(), cache); }
+/* Not by tcaches_flush(), which throws the cache away and makes a new one with the next
+ * use: in the program's memory, and when there is none that is the end of the program. */
+void je_cache_flush(unsigned cache)
+{
+	tsd_t *tsd = tsd_fetch();
+	tcache_t *tcache = tcaches_get(tsd, cache);
+	for (unsigned i = 0; i < nhbins; i++)
+		if (i < SC_NBINS)
+			tcache_bin_flush_small(tsd, tcache, &tcache->bins[i], i, 0);
+		else
+			tcache_bin_flush_large(tsd, tcache, &tcache->bins[i], i, 0);
+}
+
+/* jemalloc does this for the thread's own cache alone. */
+void je_cache_keep(unsigned cache)
+{
+	tsd_t *tsd = tsd_fetch();
+	tcache_t *tcache = tcaches_get(tsd, cache);
+	arena_t *arena = tcache->tcache_slow->arena;
+	tcache->tcache_slow->arena = NULL;
+	tcache_arena_associate(tsd_tsdn(tsd), tcache->tcache_slow, tcache, arena);
+}
 
 static int flags_for(unsigned arena, unsigned cache)
 {

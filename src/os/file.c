@@ -162,6 +162,30 @@ int os_write_all(int fd, const void *data, size_t length)
 	return 0;
 }
 
+int os_read_at(int fd, size_t offset, void *buffer, size_t length)
+{
+	int saved_errno = errno;
+	char *p = buffer;
+	int tries = 0;
+	int r = 0;
+
+	while (length > 0) {
+		ssize_t n = pread(fd, p, length, (off_t)offset);
+
+		if (n < 0 && errno == EINTR && ++tries < RETRIES)
+			continue;
+		if (n <= 0) {
+			r = n < 0 ? -errno : -EIO;
+			break;
+		}
+		p += n;
+		offset += (size_t)n;
+		length -= (size_t)n;
+	}
+	errno = saved_errno;
+	return r;
+}
+
 static int is_regular(int fd)
 {
 	int saved_errno = errno;

@@ -11,6 +11,9 @@
 #ifndef MAP_HUGE_SHIFT
 #define MAP_HUGE_SHIFT 26
 #endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
 #ifndef MADV_COLD
 #define MADV_COLD 20
 #endif
@@ -201,26 +204,6 @@ int os_close(void *addr, size_t size)
 	return protect(addr, size, PROT_NONE);
 }
 
-int os_move(void *addr, size_t size, size_t align, void **out)
-{
-	int saved_errno = errno;
-	void *place, *p;
-	int r = os_reserve(size, align, &place);
-
-	if (r == 0)
-		r = protect(addr, size, PROT_READ); /* parts with other rights would be other mappings */
-	if (r != 0)
-		return r;
-	p = mremap(addr, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, place);
-	r = p == MAP_FAILED ? -errno : 0;
-	errno = saved_errno;
-	if (r == 0)
-		*out = p;
-	else
-		os_release(place, size);
-	return r;
-}
-
 int os_populate(void *addr, size_t size)
 {
 	return advise(addr, size, MADV_POPULATE_WRITE);
@@ -271,6 +254,36 @@ int os_advise_cold(void *addr, size_t size)
 int os_dont_fork(void *addr, size_t size)
 {
 	return advise(addr, size, MADV_DONTFORK);
+}
+
+int os_wipe_on_fork(void *addr, size_t size)
+{
+	return advise(addr, size, MADV_WIPEONFORK);
+}
+
+int os_dump(void *addr, size_t size, bool dump)
+{
+	return advise(addr, size, dump ? MADV_DODUMP : MADV_DONTDUMP);
+}
+
+/* What mremap(2) does with a shared mapping whose old size is 0: a second one of the same. */
+int os_lend(void *addr, size_t size, void **out)
+{
+	int saved_errno = errno;
+	void *p = mremap(addr, 0, size, MREMAP_MAYMOVE);
+	int r = p == MAP_FAILED ? -errno : 0;
+
+	errno = saved_errno;
+	if (r != 0)
+		return r;
+	r = protect(p, size, PROT_READ);
+	if (r == 0)
+		r = advise(p, size, MADV_DOFORK);
+	if (r == 0)
+		*out = p;
+	else
+		os_release(p, size);
+	return r;
 }
 
 int os_name(void *addr, size_t size, const char *name)

@@ -9,6 +9,7 @@
 #ifndef SPARENA_OS_OS_H
 #define SPARENA_OS_OS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,15 +39,15 @@ int os_reserve_shared(int fd, size_t size, size_t align, void **out);
 int os_reserve_shared_anonymous(size_t size, size_t align, size_t page, void **out);
 
 /*
- * For a child of fork(2), whose shared mappings are its parent's memory. os_move: makes
- * a range readable and moves it to another place (a multiple of align), mremap(2).
- * os_cover: puts private, inaccessible, empty address space over a range. os_view: puts a
- * private, writable view of a file over a range. -ENOMEM; os_move also -EFAULT: the range
- * is not one mapping.
+ * For a child of fork(2), from which its parent's shared memory is kept. os_cover:
+ * private, inaccessible, empty address space, in place of what is there. os_view: a
+ * private, writable view of a part of a file, in place of what is there. os_lend, in the
+ * parent: what a shared mapping has, to be read, in a place that a child inherits, until
+ * os_release(). -ENOMEM; os_lend also -EINVAL: not a shared mapping, or one of huge pages.
  */
-int os_move(void *addr, size_t size, size_t align, void **out);
 int os_cover(void *addr, size_t size);
 int os_view(void *addr, size_t size, int fd, size_t offset);
+int os_lend(void *addr, size_t size, void **out);
 
 /* Gives address space back, munmap(2). */
 int os_release(void *addr, size_t size);
@@ -112,6 +113,14 @@ int os_advise_cold(void *addr, size_t size);
 
 /* MADV_DONTFORK: a child of fork(2) has nothing at these addresses. */
 int os_dont_fork(void *addr, size_t size);
+
+/* Private memory that reads zero in a child of fork(2), MADV_WIPEONFORK. -EINVAL: a kernel
+ * before 4.14. */
+int os_wipe_on_fork(void *addr, size_t size);
+
+/* Whether a core dump holds a range, MADV_DODUMP or MADV_DONTDUMP. Of a shared mapping it
+ * would hold all, and fill the file: the kernel populates what it dumps. */
+int os_dump(void *addr, size_t size, bool dump);
 
 /* Names a private anonymous range for /proc/PID/maps, prctl(2) PR_SET_VMA_ANON_NAME;
  * -EINVAL: a kernel without it. `name` must live as long as the mapping. */
@@ -233,6 +242,9 @@ int os_file_bytes(int fd, size_t *bytes);
 int os_allocate(int fd, size_t offset, size_t length);
 int os_punch(int fd, size_t offset, size_t length);
 
+/* Reads exactly so many bytes, pread(2). -EIO: the file is shorter. */
+int os_read_at(int fd, size_t offset, void *buffer, size_t length);
+
 /* Bytes of the range that a file has data in, lseek(2) SEEK_DATA. */
 int os_data_bytes(int fd, size_t offset, size_t length, size_t *bytes);
 
@@ -253,6 +265,29 @@ void os_reap(int pid);
 
 /* Ends the process at once, _exit(2). */
 _Noreturn void os_exit(int status);
+
+/* Who goes first when memory is short, as text, /proc/self/oom_score_adj (proc(5)). */
+#define OS_VICTIM_SIZE 16
+#define OS_VICTIM_FIRST "1000"
+int os_get_victim(char score[OS_VICTIM_SIZE]);
+int os_set_victim(const char *score);
+
+/* ---- faults (os/fault.c) ---------------------------------------------------- */
+
+/* What a thread and its process do on SIGSEGV, to be put back. */
+struct os_faults {
+	stack_t stack;
+	bool on_own_stack, blocked;
+};
+
+/*
+ * From here over a fork(2), until os_release_faults(): when this thread, or what becomes of
+ * it in the child, touches an address where nothing is mapped, `mend` is asked; true means
+ * that it is there now. All else goes where it went before, and all that other threads
+ * do. For one thread at a time. sigaction(2), sigaltstack(2).
+ */
+void os_catch_faults(bool (*mend)(const void *addr), struct os_faults *before);
+void os_release_faults(const struct os_faults *before);
 
 /* ---- clocks (os/clock.c) --------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <string.h>
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -57,4 +58,25 @@ void os_reap(int pid)
 void os_exit(int status)
 {
 	_exit(status);
+}
+
+static const char victim_file[] = "/proc/self/oom_score_adj";
+
+int os_get_victim(char score[OS_VICTIM_SIZE])
+{
+	return os_read_file(victim_file, score, OS_VICTIM_SIZE, NULL);
+}
+
+int os_set_victim(const char *score)
+{
+	int saved_errno = errno;
+	int fd = open(victim_file, O_WRONLY | O_CLOEXEC);
+	int r = fd < 0 ? -errno : 0;
+
+	if (r == 0) {
+		r = os_write_all(fd, score, strlen(score));
+		close(fd);
+	}
+	errno = saved_errno;
+	return r;
 }

@@ -21,6 +21,8 @@ static int open_pieces(struct region *r, size_t offset, size_t length)
 		if (end > i) {
 			size_t from = i * r->piece, to = size_min(end * r->piece, r->size);
 			int err = r->backing.ops->unlock(&r->backing, from, to - from);
+			if (!err && region_is_shared(r)) /* what is used is worth a dump */
+				(void)os_dump(r->base + from, to - from, true);
 			if (err)
 				return err;
 			bitmap_set(r->opened_map, i, end - i);

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a child of fork(2) gets of a region on a shared backing. */
+/* What a child of fork(2) gets of a region on a shared backing, which is not mapped in it. */
 #include <errno.h>
-#include <string.h>
 
 #include "os/os.h"
-#include "region/region.h"
+#include "region/span.h"
 
 /* Calls fn on each run of bits of a map, as bytes of the region. */
 static int each_run(struct region *r, const uint64_t *map, size_t unit,
-                    int (*fn)(struct region *r, size_t offset, size_t length, const char *from), const char *from)
+                    int (*fn)(struct region *r, size_t offset, size_t length, struct backing_source *source),
+                    struct backing_source *source)
 {
 	size_t bits = (r->size + unit - 1) / unit, past;
 	for (size_t at = 0; (at = bitmap_next_set(map, at, bits)) < bits; at = past) {
 		past = bitmap_next_clear(map, at, bits);
 		size_t offset = at * unit, end = size_min(past * unit, r->size);
-		int err = fn(r, offset, end - offset, from);
+		int err = fn(r, offset, end - offset, source);
 		if (err)
 			return err;
 	}
 	return 0;
 }
 
-static int open_run(struct region *r, size_t offset, size_t length, const char *unused)
+static int open_run(struct region *r, size_t offset, size_t length, struct backing_source *unused)
 {
 	(void)unused;
 	return r->backing.ops->unlock(&r->backing, offset, length);
@@ -35,14 +35,6 @@ static int open_as_before(struct region *r)
 	return each_run(r, r->opened_map, r->piece, open_run, NULL);
 }
 
-static int copy_run(struct region *r, size_t offset, size_t length, const char *from)
-{
-	int err = r->backing.ops->populate(&r->backing, offset, length);
-	if (!err)
-		memcpy(r->base + offset, from + offset, length);
-	return err;
-}
-
 /* What would not go from the parent's memory is not in ours. */
 static void forget_lingering(struct region *r)
 {
@@ -53,45 +45,55 @@ static void forget_lingering(struct region *r)
 	r->lingering = 0;
 }
 
+static int finish(struct region *r, struct backing_source *source, int err)
+{
+	backing_close_source(source);
+	if (!err)
+		forget_lingering(r);
+	else /* at worst there is no mapping at all */
+		(void)os_cover(r->base, r->size);
+	return err;
+}
+
+/* ---- a copy -------------------------------------------------------------------------- */
+
+static int fetch_run(struct region *r, size_t offset, size_t length, struct backing_source *source)
+{
+	return backing_fetch(&r->backing, offset, length, source);
+}
+
 int region_fork_copy(struct region *r)
 {
-	void *source = NULL;
+	struct backing_source source;
 	int err = backing_leave(&r->backing, &source);
 	if (!err)
 		err = open_as_before(r);
 	if (!err)
-		err = each_run(r, r->committed_map, r->granule, copy_run, source);
-	if (source)
-		os_release(source, r->size);
-	if (err)
-		region_fork_forget(r);
-	else
-		forget_lingering(r);
-	return err;
+		err = each_run(r, r->committed_map, r->granule, fetch_run, &source);
+	return finish(r, &source, err);
 }
 
-static int view_run(struct region *r, size_t offset, size_t length, const char *unused)
+/* ---- a view, or nothing ---------------------------------------------------------------- */
+
+static int view_run(struct region *r, size_t offset, size_t length, struct backing_source *source)
 {
-	(void)unused;
-	return backing_view_range(&r->backing, offset, length);
+	return backing_view(&r->backing, offset, length, source);
 }
 
 int region_fork_view(struct region *r)
 {
-	int err = backing_view(&r->backing);
+	struct backing_source source;
+	int err = backing_leave_for_view(&r->backing, &source);
 	if (!err)
 		err = open_as_before(r);
 	if (!err)
-		err = each_run(r, r->committed_map, r->granule, view_run, NULL);
-	os_close_file(&r->backing.file); /* a child of this one copies on write, as usual */
-	if (err)
-		region_fork_forget(r);
-	else
-		forget_lingering(r);
-	return err;
+		err = each_run(r, r->committed_map, r->granule, view_run, &source);
+	return finish(r, &source, err);
 }
 
 void region_fork_forget(struct region *r)
 {
-	(void)backing_leave(&r->backing, NULL); /* at worst there is no mapping at all */
+	struct backing_source source;
+	int err = backing_leave(&r->backing, &source);
+	(void)finish(r, &source, err);
 }

@@ -20,6 +20,7 @@ struct sparena_region {
 	struct conf conf;
 	size_t size; /* as asked for, in whole granules; the reservation is in whole chunks */
 	size_t granule;
+	char *ours; /* a page of its own: 0 in a child of fork(2), if the memory is shared */
 };
 
 static int refuse(int err, const char *reason)
@@ -65,7 +66,21 @@ static int reserve_open_or_closed(struct sparena_region *r)
 	return err == -ENOMEM && !r->conf.closed ? reserve(r, true) : err;
 }
 
-static size_t own_bytes(void) { return size_up(sizeof(struct sparena_region), os_page_size()); }
+static size_t own_bytes(void)
+{
+	return size_up(sizeof(struct sparena_region), os_page_size()) + os_page_size();
+}
+
+/* A child does not have shared memory: something else may be at the region's addresses. */
+static int mark_ours(struct sparena_region *r)
+{
+	r->ours = (char *)r + own_bytes() - os_page_size();
+	*r->ours = 1;
+	int err = region_is_shared(&r->region) ? os_wipe_on_fork(r->ours, os_page_size()) : 0;
+	return err == -EINVAL ? 0 : err; /* before Linux 4.14 */
+}
+
+static bool is_ours(const struct sparena_region *r) { return *r->ours; }
 
 /* The unit that the caller has to do with. */
 static size_t granule_of(const struct sparena_region *r)
@@ -81,11 +96,12 @@ static int set_up(struct sparena_region *r, size_t size)
 	if (err)
 		return refuse(err, r->region.backing.reason ? r->region.backing.reason
 		                   : NO_SPACE);
-	if (region_is_shared(&r->region)) /* a child could only corrupt it */
-		(void)os_dont_fork(r->region.base, r->region.size);
 	r->granule = granule_of(r);
 	r->size = size_up(size, r->granule);
-	return 0;
+	err = mark_ours(r);
+	if (err)
+		region_destroy(&r->region);
+	return err;
 }
 
 static int make(const struct conf *c, size_t size, struct sparena_region **out)
@@ -124,13 +140,18 @@ void sparena_region_release(struct sparena_region *r)
 {
 	if (!r)
 		return;
-	region_destroy(&r->region);
+	if (is_ours(r))
+		region_destroy(&r->region);
+	else
+		os_close_file(&r->region.backing.file);
 	os_release(r, own_bytes());
 }
 
 static int check_range(const struct sparena_region *r, size_t offset, size_t length)
 {
 	size_t end;
+	if (!is_ours(r))
+		return refuse(-EINVAL, "the region is shared memory of the process that forked this one");
 	if (!size_add(offset, length, &end) || end > r->size || !length)
 		return refuse(-EINVAL, "the range is empty or reaches outside the region");
 	if (offset % r->granule || length % r->granule)
@@ -164,6 +185,8 @@ size_t sparena_region_committed(const struct sparena_region *r) { return budget_
 int sparena_region_resident(struct sparena_region *r, size_t offset, size_t length, size_t *bytes)
 {
 	size_t end;
+	if (!is_ours(r))
+		return refuse(-EINVAL, "the region is shared memory of the process that forked this one");
 	if (!bytes || !size_add(offset, length, &end) || end > r->size)
 		return refuse(-EINVAL, "the range reaches outside the region, or bytes is NULL");
 	return region_resident(&r->region, offset, length, bytes);

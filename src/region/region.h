@@ -212,19 +212,19 @@ void region_fork_child(struct region *r);
 
 /*
  * In the child, while the region is as region_fork_prepare() left it, for one on a
- * shared backing, which is the parent's memory (region/fork.c). After an error the
- * region is inaccessible.
+ * shared backing (region/fork.c). After an error the region is inaccessible.
  *
- * region_fork_copy: gives the child private memory with the same contents.
+ * region_fork_copy: gives the child private memory with the same contents. -EBADF: there is
+ * no way to the parent's memory, see backing_lend().
  * region_fork_view: leaves it the parent's, read only in effect: what the child writes or
- * commits is its own. -EBADF: the descriptor is lost.
+ * commits is its own. The descriptor must not be lost.
  * region_fork_forget: nothing is accessible any more.
  */
 int region_fork_copy(struct region *r);
 int region_fork_view(struct region *r);
 void region_fork_forget(struct region *r);
 
-/* Whether a child would share its memory with the parent. */
+/* Whether it is shared memory, which is not mapped in a child. */
 static inline bool region_is_shared(const struct region *r) { return r->backing.file.fd >= 0; }
 
 /* Aborts unless the maps, the counts and the budget agree. Nothing may be in flight. */

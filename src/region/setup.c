@@ -86,6 +86,14 @@ static int set_zones(struct region *r)
 	return err;
 }
 
+/* A child of fork(2) could only corrupt shared memory; a core dump would populate all of
+ * it, which is tried to be avoided (huge pages refuse, before Linux 4.19). */
+static int keep_to_ourselves(struct region *r)
+{
+	(void)os_dump(r->base, r->size, false);
+	return os_dont_fork(r->base, r->size);
+}
+
 /*
  * Now that the backing's page is known. Mappings of huge pages (hugetlb) never join, so
  * that each piece remains one of its own: larger ones, so that they stay few enough.
@@ -120,6 +128,8 @@ int region_init(struct region *r, const struct region_config *c)
 	if (c->name)
 		(void)os_name(r->base, r->size, c->name); /* a convenience: old kernels refuse */
 	err = set_zones(r);
+	if (!err && region_is_shared(r))
+		err = keep_to_ourselves(r);
 	if (!err)
 		err = make_maps(r);
 	if (!err && !r->piece)

@@ -329,15 +329,18 @@ static void *allocate_and_free(void *stop)
 	return NULL;
 }
 
+static int forks = 100;
+
 /* A child finds no lock held and no operation half done, whatever other threads do. */
 static void fork_under_load(void **state)
 {
 	(void)state;
 	bool stop = false;
 	pthread_t threads[3];
+	sparena_je_free(sparena_je_malloc(1)); /* the heap is there */
 	for (int i = 0; i < 3; i++)
 		pthread_create(&threads[i], NULL, allocate_and_free, &stop);
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < forks; i++) {
 		int status = -1;
 		pid_t child = fork();
 		if (child == 0) {
@@ -475,7 +478,7 @@ static void random_operations(void **state)
 		sparena_je_free(blocks[i].p);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	setenv("SPARENA_JE_MALLOC_CONF", "tcache_max:4096,confirm_conf:true", 1);
 	setenv("MALLOC_CONF", "tcache_max:4096", 1);
@@ -500,5 +503,9 @@ int main(void)
 		cmocka_unit_test_teardown(foreign_addresses_are_not_freed, after),
 		cmocka_unit_test_teardown(random_operations, after),
 	};
+	if (argc > 1) {
+		cmocka_set_test_filter(argv[1]);
+		forks = 30; /* on shared memory each is a copy */
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
