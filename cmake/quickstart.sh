@@ -16,7 +16,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 to_build="build-essential cmake ninja-build pkg-config git ca-certificates libcmocka-dev"
 to_demo="python3 memcached sqlite3 lua5.4"
-to_test="valgrind strace debootstrap libjemalloc2 rustc e2fsprogs mount"
+to_test="valgrind strace debootstrap libjemalloc2 rustc e2fsprogs mount redis-tools"
 # Any version of the server will do.
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || to_demo="$to_demo postgresql"
 
@@ -56,7 +56,7 @@ check_others() {
 	say "not a Debian-like system: nothing is installed"
 	echo "needed: a C11 compiler, make, cmake 3.25 or later, ninja, pkg-config, CMocka;"
 	echo "for the demo also memcached, PostgreSQL, python3, sqlite3 and lua, for the tests all these,"
-	echo "valgrind, strace, libjemalloc.so.2, rustc and mkfs.ext4; what is not here is left out"
+	echo "valgrind, strace, libjemalloc.so.2, rustc, Redis and mkfs.ext4; what is not here is left out"
 	for tool in cc make cmake ninja pkg-config; do
 		command -v "$tool" >/dev/null 2>&1 || die "$tool is not here"
 	done

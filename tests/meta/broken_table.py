@@ -52,6 +52,13 @@ TABLE = {
         "huge": failed("zones_say_what_may_be_huge"),
         "dirty": failed("decommit_gives_back_and_zeroes"),
     },
+    "unit_region_fork": {
+        "populate": r"not so: resident == r->committed",
+        "keep": r"not so: resident == r->committed",
+        "remains": r"not so: resident == r->committed",
+        "limit": r"not so: region_commit\(r, 10 \* MiB, 30 \* MiB\) == -ENOMEM",
+        "dirty": r"not so: r->base\[at\] == 0",
+    },
     "unit_pages": {
         "populate": failed("used_part_keeps_its_huge_chunk"),
         "limit": failed("refusal_is_remembered_until_a_free"),
@@ -180,6 +187,9 @@ WITHOUT = {
     "unit_backing(_each)?": "one floor's calls, each compared with the kernel's own view at once",
     "unit_(region|pages|wide)_each":
         "set up file systems and pools, for minutes; on private memory the same are unit_region and unit_pages",
+    "fork_.*|heap_memfd_.*|integration_fork_shared":
+        "set up file systems and pools; the books of each child are compared with the kernel's own view",
+    "preload_(redis|postgresql)": "what is in the data of parent and child; the sizes are preload_memcached's",
     "unit_bench": "arithmetic and text",
     "integration_bench": "measures",
     "fault_shared": "as fault_failpoints; what a descriptor's memory takes is seen in integration_matrix",
