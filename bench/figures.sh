@@ -131,3 +131,53 @@ figure_purge()
 	summary "MiB resident with 513 MiB in use, after all was freed, after a purge (information)" \
 		subject=sparena ref=stock target=1.05 only=purged
 }
+
+# The options of each way to have a heap and its child; empty: not to be had here.
+fork_options()
+{
+	case $1 in
+	private | bare) echo backing:anon ;;
+	memfd) echo backing:memfd ;;
+	exec) echo backing:memfd,fork:exec ;;
+	tmpfs) [ ! -w /dev/shm ] || echo backing:file,path:/dev/shm ;;
+	hugetlb)
+		free=$(cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages 2>/dev/null || echo 0)
+		[ "$free" -lt $(($2 / 2 + 8)) ] || echo backing:memfd-hugetlb,page:2M
+		;;
+	esac
+}
+
+fork_once()
+{
+	SPARENA_CONF=$(fork_options "$1" "$2")
+	[ -n "$SPARENA_CONF" ] || return 0
+	export SPARENA_CONF
+	bare=
+	[ "$1" != bare ] || bare=bare
+	as sparena "$programs/fork" "$2" 1 $bare >"$work/one" || { echo "bench: fork failed: $1" >&2; exit 1; }
+	awk -v way="$1" '{ print $1, way, $2 }' "$work/one" >>"$work/samples"
+}
+
+figure_fork()
+{
+	need_memory 5
+	ways='private bare memfd exec tmpfs hugetlb'
+	for mib in 64 256 1024; do
+		progress "  fork $mib MiB: "
+		round=0
+		while [ $round -lt "${BENCH_ROUNDS:-9}" ]; do
+			for way in $ways; do
+				fork_once "$way" $mib
+			done
+			# shellcheck disable=SC2086
+			ways=$(reversed $ways)
+			round=$((round + 1))
+			progress "$round "
+		done
+		progress "
+"
+	done
+	grep -q ' hugetlb ' "$work/samples" || echo "hugetlb is left out: not as many huge pages in the pool"
+	summary "Milliseconds of fork(), by MiB of the heap, backing, and what the child gets" \
+		subject=memfd ref=bare target=1.3 only=1024
+}

@@ -4,7 +4,7 @@
 set -eu
 
 bench=$(cd "$(dirname "$0")" && pwd)
-figures='instructions hot touch faults exhausted search commit large purge'
+figures='instructions hot touch faults exhausted search commit large purge fork'
 
 usage()
 {
