@@ -198,6 +198,7 @@ WITHOUT = {
     "integration_(heaps|heaps_memfd|open_heap)": "integration_heaps_dropin by another library, or on another backing",
     "unit_conf": "parses options",
     "unit_stats": "prints numbers that it makes up",
+    "unit_os_fault": "whose fault it is, and who handles it",
     "unit_os_(cgroup|cgroup_level|machine)": "read /proc and /sys, from planted files too",
     "unit_(check|report)": "what `sparena check` says, and how",
     "unit_runset": "an index; whether what it lists is backed is seen in unit_pages",
