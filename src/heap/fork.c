@@ -95,7 +95,7 @@ static bool holds(const struct heap *h, const void *at)
  */
 static bool is_stood_on(const struct heap *h)
 {
-	return holds(h, __builtin_frame_address(0)) || holds(h, __builtin_thread_pointer());
+	return holds(h, __builtin_frame_address(0)) || holds(h, (const void *)pthread_self());
 }
 
 static void prepare(struct heap *h)

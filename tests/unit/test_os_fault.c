@@ -16,7 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char *hole; /* a page that is not there */
+/* A page that is not there, between two that may not be touched, so that nothing else is
+ * put in its place. */
+static char *hole;
 static unsigned asked, handled;
 static bool can_mend;
 static struct os_faults before;
@@ -54,16 +56,16 @@ static int setup(void **state)
 	(void)state;
 	asked = handled = 0;
 	can_mend = true;
-	if (os_reserve(os_page_size(), os_page_size(), &p) != 0)
+	if (os_reserve(3 * os_page_size(), os_page_size(), &p) != 0)
 		return -1;
-	hole = p;
+	hole = (char *)p + os_page_size();
 	return os_release(hole, os_page_size());
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	return os_release(hole, os_page_size());
+	return os_release(hole - os_page_size(), 3 * os_page_size());
 }
 
 static void *touch(void *unused)
