@@ -34,14 +34,6 @@
 		errno = saved_errno;                                           \
 	} while (0)
 
-static void close_fd(int fd)
-{
-	int saved_errno = errno;
-
-	close(fd);
-	errno = saved_errno;
-}
-
 /* A copy with a number that others don't expect, in the descriptor's place. */
 static int move_up(int fd)
 {
@@ -52,7 +44,7 @@ static int move_up(int fd)
 		return fd;
 	if (moved < 0)
 		RETRY(moved, fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-	close_fd(fd);
+	os_close_fd(fd);
 	return moved;
 }
 
@@ -79,7 +71,7 @@ static int finish(int fd, struct os_file *out)
 		return fd;
 	r = identify(fd, out);
 	if (r != 0)
-		close_fd(fd);
+		os_close_fd(fd);
 	return r;
 }
 
@@ -131,7 +123,7 @@ static int open_named(const char *path, struct os_file *out)
 	r = check_named(fd);
 	if (r == 0)
 		return finish(fd, out);
-	close_fd(fd);
+	os_close_fd(fd);
 	return r;
 }
 
@@ -175,7 +167,7 @@ bool os_is_same_file(const struct os_file *file)
 void os_close_file(struct os_file *file)
 {
 	if (os_is_same_file(file))
-		close_fd(file->fd);
+		os_close_fd(file->fd);
 	file->fd = -1;
 }
 

@@ -26,7 +26,7 @@ static int open_file(const char *path, int flags)
 	return fd;
 }
 
-static void close_file(int fd)
+void os_close_fd(int fd)
 {
 	int saved_errno = errno;
 
@@ -64,7 +64,7 @@ int os_read_file(const char *path, char *buffer, size_t capacity, size_t *length
 		n = read_some(fd, buffer + used, capacity - 1 - used);
 		used += n > 0 ? (size_t)n : 0;
 	}
-	close_file(fd);
+	os_close_fd(fd);
 	buffer[used] = '\0';
 	if (n < 0)
 		return (int)n;
@@ -130,7 +130,7 @@ int os_read_lines(const char *path, char *buffer, size_t capacity, bool (*each)(
 		if (n > 0)
 			more = splitter_feed(&s, (size_t)n);
 	} while (n > 0 && more);
-	close_file(fd);
+	os_close_fd(fd);
 	if (n < 0)
 		return (int)n;
 	if (more)
@@ -211,7 +211,7 @@ int os_write_file(const char *path, const void *data, size_t length)
 	r = is_regular(fd);
 	if (r == 0)
 		r = os_write_all(fd, data, length);
-	close_file(fd);
+	os_close_fd(fd);
 	return r;
 }
 
@@ -261,7 +261,7 @@ static const char *from_proc(const char *name, char *buffer, size_t capacity)
 		for (ssize_t i = 0; i < n && !f.done; i++)
 			finder_feed(&f, chunk[i]);
 	} while (n > 0 && !f.done);
-	close_file(fd);
+	os_close_fd(fd);
 	return f.found ? buffer : NULL;
 }
 

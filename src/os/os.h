@@ -147,6 +147,9 @@ int os_read_file(const char *path, char *buffer, size_t capacity, size_t *length
 int os_read_lines(const char *path, char *buffer, size_t capacity, bool (*each)(char *line, void *context),
                   void *context);
 
+/* close(2); what it says is of no use to anybody. */
+void os_close_fd(int fd);
+
 /* Writes everything, retrying short writes and EINTR. */
 int os_write_all(int fd, const void *data, size_t length);
 
@@ -255,7 +258,6 @@ int os_pid(void);
 
 /* Two ends of a pipe that exec closes, pipe2(2). -EMFILE, -ENFILE. */
 int os_pipe(int ends[2]);
-void os_close_fd(int fd);
 
 /* Waits for a byte: 1 when there was one, 0 when all writers are gone, or -errno. */
 int os_wait_byte(int fd);

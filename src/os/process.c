@@ -22,14 +22,6 @@ int os_pipe(int ends[2])
 	return r;
 }
 
-void os_close_fd(int fd)
-{
-	int saved_errno = errno;
-
-	close(fd);
-	errno = saved_errno;
-}
-
 int os_wait_byte(int fd)
 {
 	int saved_errno = errno;
