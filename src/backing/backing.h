@@ -157,4 +157,7 @@ int backing_shared_populate(struct backing *b, size_t offset, size_t length);
 int backing_shared_discard(struct backing *b, size_t offset, size_t length);
 int backing_shared_resident(struct backing *b, size_t offset, size_t length, size_t *bytes);
 
+/* No transparent huge pages, whatever is asked for: parts of chunks come and go. */
+int backing_shared_prefer_small(struct backing *b, size_t offset, size_t length, bool huge);
+
 #endif

@@ -71,22 +71,13 @@ static int file_open(struct backing *b, const struct backing_config *c)
 	return err;
 }
 
-static int file_prefer_huge(struct backing *b, size_t offset, size_t length, bool huge)
-{
-	(void)huge;
-	if (b->page_size != os_page_size())
-		return 0;
-	int err = os_advise_huge(b->base + offset, length, false);
-	return err == -EINVAL ? 0 : err;
-}
-
 const struct backing_ops backing_file = {
 	.name = "file",
 	.open = file_open,
 	.unlock = backing_unlock,
 	.populate = backing_shared_populate,
 	.discard = backing_shared_discard,
-	.prefer_huge = file_prefer_huge,
+	.prefer_huge = backing_shared_prefer_small,
 	.resident = backing_shared_resident,
 	.close = backing_close,
 };

@@ -56,20 +56,13 @@ static int memfd_hugetlb_open(struct backing *b, const struct backing_config *c)
 	return open_memfd(b, c, c->page);
 }
 
-static int memfd_prefer_huge(struct backing *b, size_t offset, size_t length, bool huge)
-{
-	(void)huge; /* parts of its chunks come and go */
-	int err = os_advise_huge(b->base + offset, length, false);
-	return err == -EINVAL ? 0 : err;
-}
-
 const struct backing_ops backing_memfd = {
 	.name = "memfd",
 	.open = memfd_open,
 	.unlock = backing_unlock,
 	.populate = backing_shared_populate,
 	.discard = backing_shared_discard,
-	.prefer_huge = memfd_prefer_huge,
+	.prefer_huge = backing_shared_prefer_small,
 	.resident = backing_shared_resident,
 	.close = backing_close,
 };
@@ -80,7 +73,7 @@ const struct backing_ops backing_memfd_hugetlb = {
 	.unlock = backing_unlock,
 	.populate = backing_shared_populate,
 	.discard = backing_shared_discard,
-	.prefer_huge = backing_prefer_nothing,
+	.prefer_huge = backing_shared_prefer_small,
 	.resident = backing_shared_resident,
 	.close = backing_close,
 };

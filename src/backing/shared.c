@@ -157,3 +157,12 @@ int backing_shared_resident(struct backing *b, size_t offset, size_t length, siz
 		return os_data_bytes(b->file.fd, offset, length, bytes);
 	return backing_resident_mapped(b, offset, length, bytes);
 }
+
+int backing_shared_prefer_small(struct backing *b, size_t offset, size_t length, bool huge)
+{
+	(void)huge;
+	if (b->page_size != os_page_size())
+		return 0;
+	int err = os_advise_huge(b->base + offset, length, false);
+	return err == -EINVAL ? 0 : err;
+}
