@@ -26,6 +26,7 @@
 #include "sparena/stats.h"
 
 #include "../support/sanitized.h"
+#include "../support/status.h"
 
 #define MIB ((size_t)1 << 20)
 #define LIMIT (16 * MIB)
@@ -287,15 +288,9 @@ static void *fill_and_drop(void *context)
 
 static size_t vm_size(void)
 {
-	char line[256];
-	size_t kib = 0;
-	FILE *f = fopen("/proc/self/status", "r");
-	assert_non_null(f);
-	while (fgets(line, sizeof line, f))
-		if (sscanf(line, "VmSize: %zu", &kib) == 1)
-			break;
-	fclose(f);
-	return kib;
+	long kib = status_kib("VmSize");
+	assert_true(kib > 0);
+	return (size_t)kib;
 }
 
 static size_t descriptors(void)

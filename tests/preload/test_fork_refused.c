@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
+#include "../support/status.h"
 #include "fork.h"
 
 enum { BLOCKS = 60 };
@@ -96,15 +97,9 @@ static struct rlimit lower(int resource, rlim_t value)
 
 static size_t data_bytes(void)
 {
-	char line[256];
-	size_t kib = 0;
-	FILE *f = fopen("/proc/self/status", "r");
-	CHECK(f);
-	while (fgets(line, sizeof line, f))
-		if (strncmp(line, "VmData:", 7) == 0)
-			kib = strtoul(line + 7, NULL, 10);
-	fclose(f);
-	return kib * 1024;
+	long kib = status_kib("VmData");
+	CHECK(kib > 0);
+	return (size_t)kib * 1024;
 }
 
 /* The child's memory is private, and so counted; the parent's is not. */

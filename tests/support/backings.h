@@ -103,4 +103,13 @@ static inline struct test_backing test_backing_get(void)
 	return b;
 }
 
+/* In a test of CMocka's. */
+#define SKIP_UNLESS(condition, why)                         \
+	do {                                                \
+		if (!(condition)) {                         \
+			print_message("skipped: %s\n", why); \
+			skip();                             \
+		}                                           \
+	} while (0)
+
 #endif

@@ -9,6 +9,7 @@
 
 #include "faults.h"
 #include "sparena/stats.h"
+#include "status.h"
 
 #define CHECK(condition)                                                                  \
 	do {                                                                              \
@@ -30,20 +31,6 @@ static inline struct sparena_stats books_balance(void)
 		abort();
 	}
 	return s;
-}
-
-/* A number of /proc/self/status, in KiB. */
-static inline long status_kib(const char *name)
-{
-	char line[256];
-	long value = -1;
-	FILE *f = fopen("/proc/self/status", "r");
-	CHECK(f);
-	while (fgets(line, sizeof line, f))
-		if (strncmp(line, name, strlen(name)) == 0)
-			value = strtol(line + strlen(name) + 1, NULL, 10);
-	fclose(f);
-	return value;
 }
 
 #endif

@@ -162,13 +162,6 @@ static size_t resident(struct region *r)
 	return bytes;
 }
 
-#define SKIP_UNLESS(condition, why)                         \
-	do {                                                \
-		if (!(condition)) {                         \
-			print_message("skipped: %s\n", why); \
-			skip();                             \
-		}                                           \
-	} while (0)
 #define NEEDS(bytes) SKIP_UNLESS(!kind.most || (bytes) <= kind.least, "the backing has less than " #bytes)
 #define NEEDS_HUGE_ZONE() SKIP_UNLESS(has_huge_zone(), "only private memory has huge chunks")
 #define NEEDS_SMALL_GRANULES() SKIP_UNLESS(G == SMALL_GRANULE, "its granules are larger")

@@ -123,13 +123,6 @@ static int make(void **state)
 	return 0;
 }
 
-#define SKIP_UNLESS(condition, why)                         \
-	do {                                                \
-		if (!(condition)) {                         \
-			print_message("skipped: %s\n", why); \
-			skip();                             \
-		}                                           \
-	} while (0)
 #define NEEDS(n) SKIP_UNLESS(!kind.most || (n) * G <= kind.least, "the pool has fewer than " #n " pages")
 #define NEEDS_HUGE_ZONE() SKIP_UNLESS(has_huge_zone(), "only private memory has a huge zone")
 

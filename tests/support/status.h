@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the kernel says of this process. */
+#ifndef SPARENA_TESTS_STATUS_H
+#define SPARENA_TESTS_STATUS_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A number of /proc/self/status, in KiB; -1: there is none of that name. */
+static inline long status_kib(const char *name)
+{
+	char line[256];
+	long value = -1;
+	FILE *f = fopen("/proc/self/status", "r");
+	if (!f)
+		abort();
+	while (fgets(line, sizeof line, f))
+		if (strncmp(line, name, strlen(name)) == 0)
+			value = strtol(line + strlen(name) + 1, NULL, 10);
+	fclose(f);
+	return value;
+}
+
+#endif
