@@ -74,7 +74,8 @@ static int insist(struct backing *b, size_t chunk, unsigned parts, int (*fn)(voi
  */
 static int anon_thin(struct backing *b, size_t chunk, unsigned keep)
 {
-	int err = anon_prefer_huge(b, chunk, BACKING_HUGE_SIZE, false);
+	/* Without it the kernel would fill the chunk again, behind our back. */
+	int err = os_advise_huge(b->base + chunk, BACKING_HUGE_SIZE, false);
 	if (!err)
 		err = each_part(b, chunk, ~keep, os_discard);
 	if (err) {
