@@ -94,6 +94,7 @@ step() {
 run_tests() {
 	say "test: $1"
 	code=0
+	rm -f "build/$1/output.xml"
 	ctest --preset "$1" --test-output-size-passed 1000000 --output-junit output.xml || code=$?
 	report_skipped "build/$1/output.xml"
 	return $code
@@ -105,6 +106,19 @@ report_skipped() {
 	[ -r "$1" ] || return 0
 	left_out=$(sed -n 's/^.*<system-out>//; s/^skipped: /  /p' "$1" | sort | uniq -c)
 	[ -z "$left_out" ] || { say "left out"; echo "$left_out"; }
+}
+
+# Once more at the end, for who sees no more than that: the last lines of each failed test.
+report_failed() {
+	[ -r "build/$1/output.xml" ] || return 0
+	awk -v preset="$1" '
+		/<testcase / { failed = /status="fail"/; lines = 0; split($0, quoted, "\"") }
+		failed { line[lines++ % 30] = $0 }
+		failed && /<\/testcase>/ {
+			printf "\n== failed in %s: %s\n", preset, quoted[2]
+			for (i = lines > 30 ? lines - 30 : 0; i < lines; i++)
+				print line[i % 30]
+		}' "build/$1/output.xml"
 }
 
 report_coverage() {
@@ -120,6 +134,9 @@ test_all() {
 		[ "$preset" != coverage ] || step "coverage" report_coverage || :
 	done
 	took=$(($(date +%s) - started))
+	for preset in ${SPARENA_PRESETS:-$all_presets}; do
+		report_failed "$preset"
+	done
 	say "summary$summary"
 	echo "  in all  $((took / 60)) min $((took % 60)) s"
 	return $failed
