@@ -124,18 +124,29 @@ bool background_thread_create(tsd_t *tsd, unsigned arena_ind)
 /* What a new arena takes at once. */
 #define ARENA_BYTES ((size_t)128 << 10)
 
-/* The arena with the fewest threads; a new one while all have some and there is room. */
-static arena_t *choose_arena(tsd_t *tsd)
+/* The arena with the fewest threads, and the first number that has none. Under the lock
+ * that they are made under: one that is being made is in its place before it is whole. */
+static arena_t *least_used(tsd_t *tsd, unsigned *missing)
 {
 	arena_t *best = NULL;
-	unsigned missing = 0;
+	*missing = 0;
+	malloc_mutex_lock(tsd_tsdn(tsd), &arenas_lock);
 	for (unsigned i = narenas_auto; i-- > 1;) {
 		arena_t *a = arena_get(tsd_tsdn(tsd), i, false);
 		if (!a)
-			missing = i;
+			*missing = i;
 		else if (!best || arena_nthreads_get(a, false) < arena_nthreads_get(best, false))
 			best = a;
 	}
+	malloc_mutex_unlock(tsd_tsdn(tsd), &arenas_lock);
+	return best;
+}
+
+/* A new one while all have some threads and there is room. */
+static arena_t *choose_arena(tsd_t *tsd)
+{
+	unsigned missing;
+	arena_t *best = least_used(tsd, &missing);
 	if (missing && (!best || arena_nthreads_get(best, false) > 0) &&
 	    heap_has_room(ARENA_BYTES)) {
 		arena_t *made = arena_init(tsd_tsdn(tsd), missing, &arena_config_default);
