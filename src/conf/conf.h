@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define CONF_UNLIMITED SIZE_MAX
-#define CONF_AUTO 0 /* of reserve and page */
+#define CONF_AUTO 0 /* of reserve, page and guard_margin */
 #define CONF_DECAY_NEVER INT64_MAX
 #define CONF_PATH_MAX 512
 #define CONF_ERROR_MAX 256
@@ -27,6 +27,7 @@ enum conf_backing {
 	CONF_BACKING_FILE,
 };
 enum conf_fork { CONF_FORK_COPY, CONF_FORK_EXEC, CONF_FORK_DENY };
+enum conf_guard { CONF_GUARD_AUTO, CONF_GUARD_OFF, CONF_GUARD_HIGH };
 enum conf_populate { CONF_POPULATE_AUTO, CONF_POPULATE_TOUCH };
 enum conf_thp { CONF_THP_AUTO, CONF_THP_ALWAYS, CONF_THP_NEVER };
 
@@ -35,6 +36,8 @@ struct conf {
 	enum conf_thp thp;
 	enum conf_fork fork;
 	enum conf_populate populate;
+	enum conf_guard guard;
+	size_t guard_margin; /* bytes that the guard leaves to others; CONF_AUTO */
 	size_t page;         /* bytes; CONF_AUTO */
 	size_t reserve;      /* bytes of address space; CONF_AUTO */
 	size_t limit;        /* bytes; CONF_UNLIMITED */

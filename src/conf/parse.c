@@ -13,6 +13,7 @@
 
 _Static_assert(sizeof(enum conf_backing) == sizeof(unsigned), "choices are stored as unsigned");
 _Static_assert(sizeof(enum conf_fork) == sizeof(unsigned), "choices are stored as unsigned");
+_Static_assert(sizeof(enum conf_guard) == sizeof(unsigned), "choices are stored as unsigned");
 _Static_assert(sizeof(enum conf_populate) == sizeof(unsigned), "choices are stored as unsigned");
 _Static_assert(sizeof(enum conf_thp) == sizeof(unsigned), "choices are stored as unsigned");
 
@@ -114,20 +115,31 @@ int conf_set_boolean(const struct conf_value *v)
 	return 0;
 }
 
-int conf_set_reserve(const struct conf_value *v)
+/* "auto", or a size that is not 0. */
+static int set_auto_or_size(const struct conf_value *v, const char *if_zero)
 {
 	size_t size = CONF_AUTO;
-	int r;
 
 	if (!is(v, "auto")) {
-		r = parse_size(v, " or auto", &size);
+		int r = parse_size(v, " or auto", &size);
+
 		if (r != 0)
 			return r;
 		if (size == 0)
-			return refuse(v, "reserves nothing: use a size or auto");
+			return refuse(v, "%s", if_zero);
 	}
 	*(size_t *)v->field = size;
 	return 0;
+}
+
+int conf_set_reserve(const struct conf_value *v)
+{
+	return set_auto_or_size(v, "reserves nothing: use a size or auto");
+}
+
+int conf_set_margin(const struct conf_value *v)
+{
+	return set_auto_or_size(v, "leaves nothing: use a size or auto, or guard:off");
 }
 
 static int parse_percent(const struct conf_value *v, size_t *out)

@@ -29,6 +29,10 @@
 	  "address space to reserve; auto takes as much as there is use for")                      \
 	X(limit, limit, CONF_SCOPE_ALL, "none|SIZE|PERCENT", "none",                               \
 	  "most memory to hold; a percentage is of the machine's memory")                          \
+	X(guard, choice, CONF_SCOPE_ALL, "auto|off|high", "auto",                                  \
+	  "refuse where the machine or a cgroup is short of memory; high: at memory.high too")     \
+	X(guard_margin, margin, CONF_SCOPE_ALL, "auto|SIZE", "auto",                               \
+	  "memory that the guard leaves to others; auto: a 64th, 1 to 16 MiB")                     \
 	X(decay_ms, decay, CONF_SCOPE_HEAPS, "NUMBER|never", "500",                              \
 	  "milliseconds that freed memory is kept for reuse before it goes back")                  \
 	X(commit_ahead, commit_ahead, CONF_SCOPE_HEAPS, "SIZE", "2M",                            \
@@ -63,7 +67,7 @@ struct conf_value {
 typedef int conf_setter(const struct conf_value *v);
 
 conf_setter conf_set_choice, conf_set_reserve, conf_set_limit, conf_set_decay,
-	conf_set_commit_ahead, conf_set_boolean, conf_set_page, conf_set_path;
+	conf_set_commit_ahead, conf_set_boolean, conf_set_page, conf_set_path, conf_set_margin;
 
 /* Copies what a user wrote for a message: cut when long, always one printable line. */
 #define CONF_QUOTE_MAX 48

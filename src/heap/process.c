@@ -8,6 +8,7 @@
 #include "stats/stats.h"
 
 struct heap heap_process;
+struct guard heap_guard = GUARD_INITIALIZER("");
 
 void heap_say(const char *text, const char *detail)
 {

@@ -63,6 +63,7 @@ static int reserve_data(struct heap *h, size_t size, bool huge)
 		.closed = true,
 		.piece = CHUNK_SIZE,
 		.budget = &h->budget,
+		.guard = &heap_guard,
 		.name = name_data,
 	};
 	h->backing = region_choose(&config, &h->conf, h->conf.limit == CONF_UNLIMITED ? 0 : h->conf.limit);
@@ -72,7 +73,7 @@ static int reserve_data(struct heap *h, size_t size, bool huge)
 static int reserve_meta(struct heap *h, size_t data_size)
 {
 	size_t size = size_up(size_max(data_size / META_SHARE, LEAST_META), CHUNK_SIZE);
-	return region_init(&h->meta, &(struct region_config){
+	struct region_config config = {
 		.backing = &backing_anon,
 		.size = size,
 		.size_min = size,
@@ -80,8 +81,12 @@ static int reserve_meta(struct heap *h, size_t data_size)
 		.closed = true,
 		.piece = CHUNK_SIZE,
 		.budget = &h->budget,
+		.guard = &heap_guard,
+		.guard_terms.metadata = true,
 		.name = name_meta,
-	});
+	};
+	region_choose_guard(&config, &h->conf);
+	return region_init(&h->meta, &config);
 }
 
 static bool has_data(const struct heap *h) { return h != &heap_process || HEAP_SERVES_MALLOC; }

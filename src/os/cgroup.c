@@ -29,7 +29,9 @@ struct search {
 	enum sight best;
 	size_t best_root;              /* length of its root field: a shorter one shows more ancestors */
 	bool v1, v2;                   /* such a hierarchy is mounted */
+	struct os_cgroup found;        /* what the mount shows that is looked at */
 	char path[OS_CGROUP_PATH_MAX]; /* of the process in the hierarchy; "" for its root */
+	char line[LINE_MAX_LENGTH];
 };
 
 /* Whether a comma-separated list contains a word. */
@@ -205,32 +207,31 @@ static enum sight look(const struct search *s, const struct mount *m, struct os_
 static bool see_mount(char *line, void *context)
 {
 	struct search *s = context;
-	struct os_cgroup found;
 	struct mount m;
 	enum sight sight;
 
 	if (!parse_mount(s, line, &m))
 		return true;
-	sight = look(s, &m, &found);
+	sight = look(s, &m, &s->found);
 	/* Of two alike the later, which may hide the earlier. */
 	if (sight == SIGHT_NONE || sight < s->best || (sight == s->best && strlen(m.root) > s->best_root))
 		return true;
 	s->best = sight;
 	s->best_root = strlen(m.root);
 	s->out->exact = sight == SIGHT_OWN;
-	s->out->mount_length = found.mount_length;
-	memcpy(s->out->directory, found.directory, sizeof(found.directory));
+	s->out->mount_length = s->found.mount_length;
+	memcpy(s->out->directory, s->found.directory, sizeof(s->found.directory));
 	return true;
 }
 
-/* Reads root/name line by line; the buffer is not the caller's, to keep the stack small. */
+/* Reads root/name line by line. */
 static int read_proc(struct search *s, const char *name, bool (*each)(char *line, void *context))
 {
-	char path[1024], line[LINE_MAX_LENGTH];
+	char path[1024];
 
 	if (snprintf(path, sizeof(path), "%s%s", s->root, name) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	return os_read_lines(path, line, sizeof(line), each, s);
+	return os_read_lines(path, s->line, sizeof(s->line), each, s);
 }
 
 static int find(struct search *s)
@@ -248,14 +249,27 @@ static int find(struct search *s)
 	return r != 0 ? r : -ENODEV;
 }
 
+static size_t search_bytes(void)
+{
+	return (sizeof(struct search) + os_page_size() - 1) & ~(os_page_size() - 1);
+}
+
 int os_cgroup_find(const char *root, struct os_cgroup *out)
 {
-	struct search s = {.root = root, .out = out};
 	int saved_errno = errno;
+	struct search *s;
+	void *memory;
 	int r;
 
 	memset(out, 0, sizeof(*out));
-	r = find(&s);
+	r = os_new(search_bytes(), &memory);
+	if (r != 0)
+		return r;
+	s = memory;
+	s->root = root;
+	s->out = out;
+	r = find(s);
+	os_release(memory, search_bytes());
 	errno = saved_errno;
 	return r;
 }

@@ -25,11 +25,12 @@ struct os_cgroup {
 /*
  * Finds the cgroup by /proc/self/cgroup and /proc/self/mountinfo. `root` stands in front
  * of both and of every mount point: "" for this machine, the directory of a planted tree
- * in tests. Uses some 20 KiB of stack.
+ * in tests. Works in a mapping of its own: the stack of a thread may be small.
  *
  * Returns 0; -ENOENT: memory is in no cgroup (a kernel without the controller, or without
- * cgroups); -ENODEV: it is in one, of out->version, that no mount shows; another -errno:
- * the files can't be read. After a failure out->directory is "".
+ * cgroups); -ENODEV: it is in one, of out->version, that no mount shows; -ENOMEM: no
+ * address space; another -errno: the files can't be read. After a failure out->directory
+ * is "".
  */
 int os_cgroup_find(const char *root, struct os_cgroup *out);
 
@@ -50,16 +51,50 @@ struct os_cgroup_level {
 /*
  * Reads one. Returns 0; -ENOENT: it has no memory controller of its own, so that an
  * ancestor is charged; another -errno: something can't be read or makes no sense, the
- * first such error; the rest is filled in.
+ * first such error; the rest is filled in. Uses some 10 KiB of stack.
  */
-int os_cgroup_read(const struct os_cgroup *g, struct os_cgroup_level *out);
+int os_cgroup_read(struct os_cgroup *g, struct os_cgroup_level *out);
 
-/* Of memory.stat's text: file pages on the kernel's lists, less those of tmpfs (v1: with
- * the cgroups below, total_*). What is missing counts as 0. */
+/* ---- for whoever reads one again and again ------------------------------------------ */
+
+#define OS_CGROUP_TEXT_MAX 8192 /* of a file; memory.stat is the longest */
+#define OS_CGROUP_NO_FILE (-1)
+
+/* Its files, open; the fd of one that is not there is OS_CGROUP_NO_FILE. */
+struct os_cgroup_files {
+	enum os_cgroup_version version;
+	struct os_file limit, high, current, stat, swap_limit, swap;
+};
+
+/* Opens what is there. Returns the first error of one that is there, 0 otherwise. */
+int os_cgroup_keep(struct os_cgroup *g, struct os_cgroup_files *out);
+
+/* Closes what there is no use for: without a limit only limits are watched; swap, where
+ * the machine has some. os_cgroup_let_go: all. */
+void os_cgroup_keep_less(struct os_cgroup_files *files, const struct os_cgroup_level *level, bool swap);
+void os_cgroup_let_go(struct os_cgroup_files *files);
+
+/*
+ * As os_cgroup_read(), of files that were kept; also -ESTALE: a descriptor is lost, and
+ * -ENODEV: the cgroup is gone. The statistics, which take longest, are read only where
+ * less than `enough` is left without them (OS_UNLIMITED: in any case); else file, swap and
+ * swap_limit stay unknown.
+ */
+int os_cgroup_reread(struct os_cgroup_files *files, char text[OS_CGROUP_TEXT_MAX], size_t enough,
+                     struct os_cgroup_level *out);
+
+/* ---- what the numbers mean ------------------------------------------------------------ */
+
+/* Of memory.stat's text: file pages on the kernel's lists (v1: with the cgroups below,
+ * total_*). What is missing counts as 0. */
 size_t os_cgroup_file_bytes(enum os_cgroup_version version, const char *stat);
 
 /* What can still be allocated before the limit: limit - (current - file); 0 at least.
  * OS_UNLIMITED where there is no limit. */
 size_t os_cgroup_headroom(const struct os_cgroup_level *l);
+
+/* The same with what can be moved to swap, of which the machine has swap_free. `high`:
+ * memory.high counts as a limit. */
+size_t os_cgroup_room(const struct os_cgroup_level *l, bool high, size_t swap_free);
 
 #endif

@@ -9,21 +9,16 @@
 /* Version 1 writes "no limit" as the largest number of pages, which depends on their size. */
 #define UNLIMITED_FROM ((size_t)1 << 62)
 
-/* The files of a cgroup, and the first thing that is wrong with them. */
+/* What is read of one level, and the first thing that is wrong with it. */
 struct reader {
-	const char *directory;
+	struct os_cgroup_files *files;
+	char *text; /* OS_CGROUP_TEXT_MAX bytes */
 	bool found; /* at least one file is there */
 	int error;
 };
 
-static int path_of(const struct reader *r, const char *name, char path[OS_CGROUP_PATH_MAX])
-{
-	int n = snprintf(path, OS_CGROUP_PATH_MAX, "%s/%s", r->directory, name);
-
-	return n < 0 || n >= OS_CGROUP_PATH_MAX ? -ENAMETOOLONG : 0;
-}
-
-/* A file that is not there is no error: not every cgroup has every file. */
+/* A file that is not there is no error: not every cgroup has every file. One that is gone
+ * (ENODEV) went with its cgroup. */
 static void note(struct reader *r, int error)
 {
 	if (error == -ENOENT || error == -ENOTDIR)
@@ -33,47 +28,44 @@ static void note(struct reader *r, int error)
 		r->error = error;
 }
 
-static bool says_max(const char *path)
+/* What a file says; NULL, with the reason noted, when that can't be had. */
+static const char *read_text(struct reader *r, const struct os_file *file)
 {
-	char word[8];
+	int error = file->fd == OS_CGROUP_NO_FILE ? -ENOENT : os_read_kept(file, r->text, OS_CGROUP_TEXT_MAX);
 
-	if (os_read_file(path, word, sizeof(word), NULL) != 0)
-		return false;
-	return strcmp(word, "max\n") == 0 || strcmp(word, "max") == 0;
+	note(r, error);
+	return error == 0 ? r->text : NULL;
 }
 
-static int read_limit_file(const char *path, size_t *out)
+static bool says_max(const char *text)
 {
-	int error = os_read_number(path, out);
-
-	if (error == -ERANGE || (error == 0 && *out >= UNLIMITED_FROM) ||
-	    (error == -EINVAL && says_max(path))) {
-		*out = OS_UNLIMITED;
-		return 0;
-	}
-	return error;
+	return strcmp(text, "max\n") == 0 || strcmp(text, "max") == 0;
 }
 
-static size_t read_limit(struct reader *r, const char *name)
+static size_t read_limit(struct reader *r, const struct os_file *file)
 {
-	char path[OS_CGROUP_PATH_MAX];
-	size_t value = OS_UNLIMITED;
-	int error = path_of(r, name, path);
+	const char *text = read_text(r, file);
+	size_t value;
+	int error;
 
-	if (error == 0)
-		error = read_limit_file(path, &value);
+	if (text == NULL)
+		return OS_UNLIMITED;
+	error = os_parse_number(text, &value);
+	if (error == -ERANGE || (error == 0 && value >= UNLIMITED_FROM) || says_max(text))
+		return OS_UNLIMITED;
 	note(r, error);
 	return error == 0 ? value : OS_UNLIMITED;
 }
 
-static size_t read_use(struct reader *r, const char *name)
+static size_t read_use(struct reader *r, const struct os_file *file)
 {
-	char path[OS_CGROUP_PATH_MAX];
+	const char *text = read_text(r, file);
 	size_t value = 0;
-	int error = path_of(r, name, path);
+	int error;
 
-	if (error == 0)
-		error = os_read_number(path, &value);
+	if (text == NULL)
+		return 0;
+	error = os_parse_number(text, &value);
 	note(r, error);
 	return error == 0 ? value : 0;
 }
@@ -98,31 +90,25 @@ static size_t stat_value(const char *stat, const char *key)
 	return value;
 }
 
+/* Pages of tmpfs and shared memory are not among these: they are on the lists of anonymous ones. */
 size_t os_cgroup_file_bytes(enum os_cgroup_version version, const char *stat)
 {
 	bool total = version == OS_CGROUP_V1;
 	size_t inactive = stat_value(stat, total ? "total_inactive_file" : "inactive_file");
 	size_t active = stat_value(stat, total ? "total_active_file" : "active_file");
-	size_t shmem = stat_value(stat, total ? "total_shmem" : "shmem");
 	size_t sum;
 
-	if (__builtin_add_overflow(inactive, active, &sum) || sum < shmem)
-		return 0;
-	return sum - shmem;
+	return __builtin_add_overflow(inactive, active, &sum) ? 0 : sum;
 }
 
-static void read_stat(struct reader *r, enum os_cgroup_version version, struct os_cgroup_level *out)
+static void read_stat(struct reader *r, struct os_cgroup_level *out)
 {
-	char path[OS_CGROUP_PATH_MAX], text[8192];
-	int error = path_of(r, "memory.stat", path);
+	const char *text = read_text(r, &r->files->stat);
 
-	if (error == 0)
-		error = os_read_file(path, text, sizeof(text), NULL);
-	note(r, error);
-	if (error != 0)
+	if (text == NULL)
 		return;
-	out->file = os_cgroup_file_bytes(version, text);
-	if (version == OS_CGROUP_V1)
+	out->file = os_cgroup_file_bytes(r->files->version, text);
+	if (r->files->version == OS_CGROUP_V1)
 		out->swap = stat_value(text, "total_swap");
 }
 
@@ -134,32 +120,155 @@ static size_t swap_beyond(size_t both, size_t memory)
 	return both > memory ? both - memory : 0;
 }
 
-int os_cgroup_read(const struct os_cgroup *g, struct os_cgroup_level *out)
+static void read_swap(struct reader *r, struct os_cgroup_level *out)
 {
-	struct reader r = {.directory = g->directory};
+	size_t limit = read_limit(r, &r->files->swap_limit);
+
+	if (r->files->version == OS_CGROUP_V1) {
+		out->swap_limit = swap_beyond(limit, out->limit);
+	} else {
+		out->swap_limit = limit;
+		out->swap = read_use(r, &r->files->swap);
+	}
+}
+
+/* Whether there is at least so much without what the kernel can take back. */
+static bool is_ample(const struct os_cgroup_level *l, size_t enough)
+{
+	size_t limit = l->limit < l->high ? l->limit : l->high;
+
+	if (enough == OS_UNLIMITED)
+		return false;
+	return limit == OS_UNLIMITED || (limit > l->current && limit - l->current >= enough);
+}
+
+int os_cgroup_reread(struct os_cgroup_files *files, char text[OS_CGROUP_TEXT_MAX], size_t enough,
+                     struct os_cgroup_level *out)
+{
+	struct reader r = {.files = files, .text = text};
 
 	memset(out, 0, sizeof(*out));
-	out->high = OS_UNLIMITED;
-	if (g->version == OS_CGROUP_V1) {
-		out->limit = read_limit(&r, "memory.limit_in_bytes");
-		out->current = read_use(&r, "memory.usage_in_bytes");
-		out->swap_limit = swap_beyond(read_limit(&r, "memory.memsw.limit_in_bytes"), out->limit);
-	} else {
-		out->limit = read_limit(&r, "memory.max");
-		out->high = read_limit(&r, "memory.high");
-		out->current = read_use(&r, "memory.current");
-		out->swap_limit = read_limit(&r, "memory.swap.max");
-		out->swap = read_use(&r, "memory.swap.current");
+	out->limit = read_limit(&r, &files->limit);
+	out->high = read_limit(&r, &files->high);
+	out->current = read_use(&r, &files->current);
+	out->swap_limit = OS_UNLIMITED;
+	if (!is_ample(out, enough)) {
+		read_swap(&r, out);
+		read_stat(&r, out);
 	}
-	read_stat(&r, g->version, out);
 	return r.found ? r.error : -ENOENT;
+}
+
+/* ---- keeping them open ------------------------------------------------------------ */
+
+static int keep(struct os_cgroup *g, const char *name, struct os_file *out)
+{
+	size_t length = strlen(g->directory);
+	int n = snprintf(g->directory + length, sizeof(g->directory) - length, "/%s", name);
+	int r = n < 0 || (size_t)n >= sizeof(g->directory) - length ? -ENAMETOOLONG : os_keep(g->directory, out);
+
+	g->directory[length] = '\0';
+	if (r != 0)
+		out->fd = OS_CGROUP_NO_FILE;
+	return r == -ENOENT || r == -ENOTDIR ? 0 : r;
+}
+
+int os_cgroup_keep(struct os_cgroup *g, struct os_cgroup_files *out)
+{
+	bool v1 = g->version == OS_CGROUP_V1;
+	const struct {
+		const char *name;
+		struct os_file *file;
+	} files[] = {
+		{v1 ? "memory.limit_in_bytes" : "memory.max", &out->limit},
+		{v1 ? NULL : "memory.high", &out->high},
+		{v1 ? "memory.usage_in_bytes" : "memory.current", &out->current},
+		{"memory.stat", &out->stat},
+		{v1 ? "memory.memsw.limit_in_bytes" : "memory.swap.max", &out->swap_limit},
+		{v1 ? NULL : "memory.swap.current", &out->swap},
+	};
+	int error = 0;
+
+	out->version = g->version;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		int r = 0;
+
+		files[i].file->fd = OS_CGROUP_NO_FILE;
+		if (files[i].name != NULL)
+			r = keep(g, files[i].name, files[i].file);
+		error = error == 0 ? r : error;
+	}
+	return error;
+}
+
+static void close_swap(struct os_cgroup_files *files)
+{
+	os_close_file(&files->swap_limit);
+	os_close_file(&files->swap);
+}
+
+void os_cgroup_keep_less(struct os_cgroup_files *files, const struct os_cgroup_level *level, bool swap)
+{
+	if (!swap)
+		close_swap(files);
+	if (level->limit != OS_UNLIMITED || level->high != OS_UNLIMITED)
+		return;
+	close_swap(files);
+	os_close_file(&files->current);
+	os_close_file(&files->stat);
+}
+
+void os_cgroup_let_go(struct os_cgroup_files *files)
+{
+	close_swap(files);
+	os_close_file(&files->limit);
+	os_close_file(&files->high);
+	os_close_file(&files->current);
+	os_close_file(&files->stat);
+}
+
+int os_cgroup_read(struct os_cgroup *g, struct os_cgroup_level *out)
+{
+	struct os_cgroup_files files;
+	char text[OS_CGROUP_TEXT_MAX];
+	int error = os_cgroup_keep(g, &files), r;
+
+	r = os_cgroup_reread(&files, text, OS_UNLIMITED, out);
+	os_cgroup_let_go(&files);
+	if (error != 0)
+		return error;
+	return r;
+}
+
+/* ---- what is left ------------------------------------------------------------------ */
+
+static size_t held_by(const struct os_cgroup_level *l)
+{
+	return l->current > l->file ? l->current - l->file : 0;
 }
 
 size_t os_cgroup_headroom(const struct os_cgroup_level *l)
 {
-	size_t held = l->current > l->file ? l->current - l->file : 0;
+	size_t held = held_by(l);
 
 	if (l->limit == OS_UNLIMITED)
 		return OS_UNLIMITED;
 	return l->limit > held ? l->limit - held : 0;
+}
+
+/* Swap beyond its own limit is of what version 1 limits together with memory. */
+size_t os_cgroup_room(const struct os_cgroup_level *l, bool high, size_t swap_free)
+{
+	size_t limit = high && l->high < l->limit ? l->high : l->limit;
+	size_t held = held_by(l), more = 0;
+
+	if (limit == OS_UNLIMITED)
+		return OS_UNLIMITED;
+	if (l->swap_limit >= l->swap)
+		more = l->swap_limit - l->swap < swap_free ? l->swap_limit - l->swap : swap_free;
+	else
+		held += l->swap - l->swap_limit;
+	if (__builtin_add_overflow(limit, more, &limit))
+		return OS_UNLIMITED;
+	return limit > held ? limit - held : 0;
 }

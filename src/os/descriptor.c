@@ -96,6 +96,14 @@ int os_unnamed_file(const char *directory, struct os_file *out)
 	return finish(fd, out);
 }
 
+int os_keep(const char *path, struct os_file *out)
+{
+	int fd;
+
+	RETRY(fd, open(path, O_RDONLY | O_CLOEXEC));
+	return finish(fd, out);
+}
+
 static int check_named(int fd)
 {
 	struct stat st;

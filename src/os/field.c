@@ -56,23 +56,25 @@ int os_field_bytes(const char *text, const char *name, size_t *out)
 	return 0;
 }
 
-int os_read_number(const char *path, size_t *out)
+int os_parse_number(const char *text, size_t *out)
 {
-	char buffer[64];
-	const char *p = buffer;
 	size_t value;
-	int r;
+	int r = parse_number(&text, &value);
 
-	r = os_read_file(path, buffer, sizeof(buffer), NULL);
 	if (r != 0)
 		return r;
-	r = parse_number(&p, &value);
-	if (r != 0)
-		return r;
-	if (p[strspn(p, " \t\n")] != '\0')
+	if (text[strspn(text, " \t\n")] != '\0')
 		return -EINVAL;
 	*out = value;
 	return 0;
+}
+
+int os_read_number(const char *path, size_t *out)
+{
+	char buffer[64];
+	int r = os_read_file(path, buffer, sizeof(buffer), NULL);
+
+	return r == 0 ? os_parse_number(buffer, out) : r;
 }
 
 int os_read_choice(const char *path, char *out, size_t capacity)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * machine: what of /proc and /sys only people want to know about. Nothing here is
- * read when a program starts. `root` stands in front of every path: "" for this
+ * machine: what of /proc and /sys mostly people want to know about. Nothing here is
+ * read when a program starts, where there is no swap. `root` stands in front of every path: "" for this
  * machine, the directory of a planted tree in tests.
  */
 #ifndef SPARENA_OS_MACHINE_H
@@ -56,6 +56,9 @@ struct os_swap {
 
 /* Fills in the first `capacity` areas of /proc/swaps, and returns how many there are. */
 size_t os_swaps(const char *root, struct os_swap *out, size_t capacity);
+
+/* Bytes of swap in areas that are memory themselves (zram) and not used yet. */
+size_t os_swap_free_in_memory(const char *root);
 
 /* Whether swapped pages are compressed in memory first, zswap. */
 bool os_zswap(const char *root);

@@ -165,6 +165,9 @@ int os_field_bytes(const char *text, const char *name, size_t *out);
  * -ERANGE: too large. */
 int os_read_number(const char *path, size_t *out);
 
+/* The same of a text that was read already. */
+int os_parse_number(const char *text, size_t *out);
+
 /* The word that a file shows in brackets, as in "always [madvise] never"; "", and
  * -EINVAL, where there is none or it does not fit. */
 int os_read_choice(const char *path, char *out, size_t capacity);
@@ -217,6 +220,16 @@ void os_close_file(struct os_file *file);
 
 /* Whether the descriptor still leads to the file: programs close all, and open others. */
 bool os_is_same_file(const struct os_file *file);
+
+/* A file of /proc or /sys that is going to be read again and again, open(2) O_RDONLY. */
+int os_keep(const char *path, struct os_file *out);
+
+/*
+ * What it says now, from its start, pread(2): at most capacity-1 bytes, terminated.
+ * -ESTALE: the descriptor is closed, or leads to another file; nothing of that is returned.
+ * (os/kept.c)
+ */
+int os_read_kept(const struct os_file *file, char *buffer, size_t capacity);
 
 /* What kind of file system a file is on, statfs(2), and the size of its pages. */
 enum os_filesystem { OS_FS_MEMORY, OS_FS_HUGE, OS_FS_DISK };
@@ -347,5 +360,17 @@ size_t os_huge_pages_free(size_t page);
 
 /* MemTotal in bytes, alone and cheaply; 0 when /proc is not there. */
 size_t os_memory_total(void);
+
+/* Processors that are online, sysconf(3); 1 where that is not known. */
+unsigned os_cpus(void);
+
+/* What /proc/meminfo says, in bytes; 0 for what it doesn't. */
+struct os_memory {
+	size_t total;      /* MemTotal */
+	size_t available;  /* MemAvailable: what can be had without swapping */
+	size_t swap_total;
+	size_t swap_free;
+};
+void os_memory_parse(const char *meminfo, struct os_memory *out);
 
 #endif

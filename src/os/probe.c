@@ -58,16 +58,26 @@ static size_t field_or_zero(const char *text, const char *name)
 	return os_field_bytes(text, name, &value) == 0 ? value : 0;
 }
 
+void os_memory_parse(const char *meminfo, struct os_memory *out)
+{
+	out->total = field_or_zero(meminfo, "MemTotal");
+	out->available = field_or_zero(meminfo, "MemAvailable");
+	out->swap_total = field_or_zero(meminfo, "SwapTotal");
+	out->swap_free = field_or_zero(meminfo, "SwapFree");
+}
+
 static void probe_memory(struct os_probe *out)
 {
+	struct os_memory memory;
 	char text[4096];
 
 	if (os_read_file("/proc/meminfo", text, sizeof(text), NULL) != 0)
 		return;
-	out->memory_total = field_or_zero(text, "MemTotal");
-	out->memory_available = field_or_zero(text, "MemAvailable");
-	out->swap_total = field_or_zero(text, "SwapTotal");
-	out->swap_free = field_or_zero(text, "SwapFree");
+	os_memory_parse(text, &memory);
+	out->memory_total = memory.total;
+	out->memory_available = memory.available;
+	out->swap_total = memory.swap_total;
+	out->swap_free = memory.swap_free;
 }
 
 static void probe_kernel(struct os_probe *out)
@@ -81,11 +91,19 @@ static void probe_kernel(struct os_probe *out)
 	memcpy(out->kernel, name.release, length);
 }
 
+unsigned os_cpus(void)
+{
+	int saved_errno = errno;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	errno = saved_errno;
+	return cpus > 0 ? (unsigned)cpus : 1;
+}
+
 void os_probe(struct os_probe *out)
 {
 	int saved_errno = errno;
 	size_t overcommit;
-	long cpus;
 
 	memset(out, 0, sizeof(*out));
 	out->page_size = os_page_size();
@@ -101,8 +119,7 @@ void os_probe(struct os_probe *out)
 	out->limit_data = read_limit(RLIMIT_DATA);
 	out->limit_memlock = read_limit(RLIMIT_MEMLOCK);
 	out->max_map_count = number_or("/proc/sys/vm/max_map_count", 0);
-	cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	out->cpus = cpus > 0 ? (unsigned)cpus : 1;
+	out->cpus = os_cpus();
 	probe_kernel(out);
 	errno = saved_errno;
 }

@@ -70,6 +70,27 @@ size_t os_swaps(const char *root, struct os_swap *out, size_t capacity)
 	return c.count;
 }
 
+static bool add_memory_swap(char *line, void *context)
+{
+	struct os_swap area;
+	struct collected c = {&area, 1, 0};
+
+	collect(line, &c);
+	if (c.count == 1 && area.kind == OS_SWAP_ZRAM && area.used < area.size)
+		*(size_t *)context += area.size - area.used;
+	return true;
+}
+
+size_t os_swap_free_in_memory(const char *root)
+{
+	char path[OS_MACHINE_PATH_MAX], line[1024];
+	size_t bytes = 0;
+
+	if (snprintf(path, sizeof(path), "%s/proc/swaps", root) < (int)sizeof(path))
+		(void)os_read_lines(path, line, sizeof(line), add_memory_swap, &bytes);
+	return bytes;
+}
+
 bool os_zswap(const char *root)
 {
 	char path[OS_MACHINE_PATH_MAX], text[4];

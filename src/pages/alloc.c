@@ -194,10 +194,11 @@ static bool known_refused(struct pages *p, const struct request *q)
 	return q->bytes >= p->refused_bytes && q->keep >= p->refused_keep && frees_so_far(p) == p->refused_frees;
 }
 
-/* Room for a commit of the request's size, out of free runs that are resident. */
+/* Room for a commit of the request's size, or what the guard lacks for it, out of free runs
+ * that are resident. */
 static bool make_room(struct pages *p, const struct request *q)
 {
-	size_t want = size_up(q->bytes, p->granule);
+	size_t want = size_up(size_max(q->bytes, region_lack(p->region)), p->granule);
 	size_t got = pages_trim(p, want);
 	if (got < want && p->sibling)
 		got += pages_trim(p->sibling, want - got);

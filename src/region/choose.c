@@ -24,6 +24,14 @@ static enum conf_backing resolve(const struct conf *c, size_t need, size_t *page
 	return c->backing == CONF_BACKING_HUGETLB ? CONF_BACKING_ANON : CONF_BACKING_MEMFD;
 }
 
+void region_choose_guard(struct region_config *r, const struct conf *c)
+{
+	r->guard_terms.margin = c->guard_margin; /* CONF_AUTO is 0 */
+	r->guard_terms.high = c->guard == CONF_GUARD_HIGH;
+	if (c->guard == CONF_GUARD_OFF)
+		r->guard = NULL;
+}
+
 enum conf_backing region_choose(struct region_config *r, const struct conf *c, size_t need)
 {
 	enum conf_backing backing = resolve(c, need, &r->page);
@@ -32,6 +40,7 @@ enum conf_backing region_choose(struct region_config *r, const struct conf *c, s
 	r->path = c->path[0] ? c->path : NULL;
 	r->keep = c->keep;
 	r->touch = c->populate == CONF_POPULATE_TOUCH;
+	region_choose_guard(r, c);
 	if (backing != CONF_BACKING_ANON)
 		r->huge_in = 0;
 	return backing;

@@ -44,22 +44,55 @@ static bool next_missing(struct region *r, size_t from, size_t end, size_t *firs
 	return true;
 }
 
-/*
- * Populates what of the claimed span is missing. The lock is held on entry and exit
- * and let go for each call, since the map's words are shared with neighbours. After
- * an error, *reached is the end of what may be populated.
- */
-static int populate_missing(struct region *r, const struct span *s, size_t *reached)
+/* How many of `left` bytes may be populated at once; 0: the guard says no. */
+static size_t ask_guard(struct region *r, size_t unit, size_t left)
 {
-	size_t first;
+	if (!r->guard)
+		return left;
+	struct guard_request q = {
+		.bytes = left,
+		.unit = unit,
+		.held = budget_charged(r->budget) - left,
+		.terms = r->guard_terms,
+	};
+	return guard_ask(r->guard, &q);
+}
+
+/* One step, without the lock. `granted` may be more than the step, and 0 is a refusal. */
+static int populate_step(struct region *r, size_t offset, size_t length, size_t granted, uint64_t *took)
+{
+	*took = 0;
+	if (!granted)
+		return -ENOMEM;
+	uint64_t start = os_clock_ns();
+	int err = r->backing.ops->populate(&r->backing, offset, length);
+	*took = os_clock_ns() - start;
+	if (r->guard)
+		guard_done(r->guard, granted);
+	return err;
+}
+
+/*
+ * Populates what of the claimed span is missing, `left` bytes, in steps that the guard
+ * allows. The lock is held on entry and exit and let go for each step, since the map's
+ * words are shared with neighbours. After an error, *reached is the end of what may be
+ * populated.
+ */
+static int populate_missing(struct region *r, const struct span *s, size_t left, size_t *reached)
+{
+	size_t unit = span_unit(r, s->offset), first, past;
 	int err = 0;
-	for (size_t at = s->first; !err && next_missing(r, at, s->end, &first, reached); at = *reached) {
+	*reached = s->first;
+	while (!err && next_missing(r, *reached, s->end, &first, &past)) {
+		uint64_t took;
 		pthread_mutex_unlock(&r->lock);
-		uint64_t start = os_clock_ns();
-		err = r->backing.ops->populate(&r->backing, first * r->granule, (*reached - first) * r->granule);
-		uint64_t took = os_clock_ns() - start;
+		size_t granted = ask_guard(r, unit, left);
+		size_t step = size_min(granted, (past - first) * r->granule);
+		err = populate_step(r, first * r->granule, step, granted, &took);
 		pthread_mutex_lock(&r->lock);
 		r->counts.populate_ns += took;
+		left -= step;
+		*reached = first + step / r->granule;
 	}
 	return err;
 }
@@ -115,7 +148,7 @@ static int commit_span(struct region *r, const struct span *s, size_t keep)
 	size_t reached = s->first;
 	err = open_pieces(r, s->offset, s->length);
 	if (!err)
-		err = populate_missing(r, s, &reached);
+		err = populate_missing(r, s, missing, &reached);
 	if (err) {
 		budget_take_back(r->budget, missing - undo_populate(r, s, reached), refused);
 		return err;

@@ -57,9 +57,33 @@ static int finish(struct region *r, struct backing_source *source, int err)
 
 /* ---- a copy -------------------------------------------------------------------------- */
 
+/* Room for a part of a copy; 0: the guard says no. */
+static size_t room_for_copy(struct region *r, size_t length)
+{
+	if (!r->guard)
+		return length;
+	struct guard_request q = {
+		.bytes = length, .unit = r->granule, .terms = r->guard_terms,
+	};
+	return guard_ask(r->guard, &q);
+}
+
+static int fetch_part(struct region *r, size_t offset, size_t length, struct backing_source *source)
+{
+	int err = backing_fetch(&r->backing, offset, length, source);
+	if (r->guard)
+		guard_done(r->guard, length);
+	return err;
+}
+
 static int fetch_run(struct region *r, size_t offset, size_t length, struct backing_source *source)
 {
-	return backing_fetch(&r->backing, offset, length, source);
+	int err = 0;
+	for (size_t done = 0, step; done < length && !err; done += step) {
+		step = room_for_copy(r, length - done);
+		err = step ? fetch_part(r, offset + done, step, source) : -ENOMEM;
+	}
+	return err;
 }
 
 int region_fork_copy(struct region *r)

@@ -14,6 +14,11 @@
 
 #define NO_SPACE "address space for the region is not to be had: see ulimit -v, and after mlockall ulimit -l"
 
+/* Of all regions of the process that callers make themselves. */
+static struct guard guard = GUARD_INITIALIZER("");
+
+struct guard *region_public_guard(void) { return &guard; }
+
 struct sparena_region {
 	struct region region;
 	struct budget budget;
@@ -50,6 +55,7 @@ static int reserve(struct sparena_region *r, bool closed)
 		.closed = closed,
 		.piece = size_up(size_max(size / MOST_PIECES, 1), CHUNK_SIZE),
 		.budget = &r->budget,
+		.guard = &guard,
 		.name = "sparena: region",
 	};
 	if (region_choose(&config, c, size_min(c->limit, size)) == CONF_BACKING_ANON) {
@@ -165,7 +171,7 @@ int sparena_region_commit(struct sparena_region *r, size_t offset, size_t length
 	if (err)
 		return err;
 	err = region_commit(&r->region, offset, length);
-	return err == -ENOMEM ? refuse(err, "the limit is reached, or no memory is left") : err;
+	return err == -ENOMEM ? refuse(err, "the limit is reached, or the machine, a cgroup or the backing has no memory left") : err;
 }
 
 int sparena_region_decommit(struct sparena_region *r, size_t offset, size_t length)

@@ -119,6 +119,11 @@ int region_resident(struct region *r, size_t offset, size_t length, size_t *byte
 	return r->backing.ops->resident(&r->backing, offset, length, bytes);
 }
 
+size_t region_lack(const struct region *r)
+{
+	return r->guard ? guard_lack(r->guard) : 0;
+}
+
 size_t region_committed(struct region *r)
 {
 	pthread_mutex_lock(&r->lock);

@@ -17,6 +17,7 @@
 #include "backing/backing.h"
 #include "base/base.h"
 #include "conf/conf.h"
+#include "region/guard.h"
 
 /* ---- budget (region/budget.c) ---------------------------------------------- */
 
@@ -99,6 +100,8 @@ struct region_config {
 	const char *path;       /* struct backing_config has these */
 	bool keep, touch;
 	struct budget *budget;
+	struct guard *guard;    /* asked before anything is populated; NULL: nobody is */
+	struct guard_terms guard_terms;
 	const char *name; /* for /proc/PID/maps; lives as long as the region */
 };
 
@@ -119,6 +122,8 @@ struct region {
 	size_t huge_from; /* offset of the huge zone; size: none */
 	size_t piece;     /* 0: open from end to end */
 	struct budget *budget;
+	struct guard *guard;    /* NULL: none */
+	struct guard_terms guard_terms;
 
 	pthread_mutex_t lock;    /* guards everything below */
 	pthread_cond_t quiet;    /* some busy granules became idle */
@@ -143,6 +148,9 @@ struct region {
  */
 enum conf_backing region_choose(struct region_config *r, const struct conf *c, size_t need);
 
+/* The part of it that is about the guard: its terms, or none. */
+void region_choose_guard(struct region_config *r, const struct conf *c);
+
 /*
  * Reserves address space and sets *r up. Returns 0; -EINVAL: sizes that do not
  * fit together; -ENOMEM: not even size_min could be reserved; or -errno of opening the
@@ -157,8 +165,8 @@ void region_destroy(struct region *r);
  * Commits every granule of the range that is not committed yet: charge, populate,
  * mark; or undoes everything. Offset and length must be multiples of the unit
  * (region_unit()). Waits for operations of other threads on the same granules.
- * Returns 0; -EINVAL: outside, or no multiple; -ENOMEM: over the limit or no
- * memory; or -errno of mprotect(2) or madvise(2). Thread-safe.
+ * Returns 0; -EINVAL: outside, or no multiple; -ENOMEM: over the limit, no
+ * memory, or the guard says that there is no room; or -errno of mprotect(2) or madvise(2). Thread-safe.
  *
  * Should the kernel refuse even to discard what a failed commit populated, that stays
  * charged, and the next operations on the region try again.
@@ -196,6 +204,10 @@ bool region_is_committed(struct region *r, size_t offset, size_t length);
 /* Bytes of the range that are resident by the kernel's own view. */
 int region_resident(struct region *r, size_t offset, size_t length, size_t *bytes);
 
+/* How much more room the guard would have needed to grant what it refused last; 0: it
+ * granted the last request. What is freed beyond that lets it grant the same. */
+size_t region_lack(const struct region *r);
+
 /* Bytes committed now. */
 size_t region_committed(struct region *r);
 
@@ -226,6 +238,9 @@ void region_fork_forget(struct region *r);
 
 /* Whether it is shared memory, which is not mapped in a child. */
 static inline bool region_is_shared(const struct region *r) { return r->backing.file.fd >= 0; }
+
+/* The guard of the regions that sparena_region_reserve() makes (region/public.c). */
+struct guard *region_public_guard(void);
 
 /* Aborts unless the maps, the counts and the budget agree. Nothing may be in flight. */
 void region_check(struct region *r);

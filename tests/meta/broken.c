@@ -33,6 +33,7 @@ enum what {
 	KILL,     /* P2: who asks for too much is killed, as by the kernel's OOM killer */
 	ERROR,    /* P2: what is over the limit is refused with EIO */
 	ERRNO,    /* P2: the program's errno is left alone */
+	GUARD,    /* P2: there is always room, whatever the machine and its cgroups have */
 	ADDRESS,  /* P2: address space is never given back */
 	KEEP,     /* P3: what is discarded reads zero, and stays */
 	CLOCK,    /* P3: time stands still, so that nothing ever gets old */
@@ -44,7 +45,7 @@ enum what {
 
 static const char *const names[WHATS] = {
 	[NOTHING] = "nothing", [POPULATE] = "populate", [LIMIT] = "limit", [KILL] = "kill", [ERROR] = "error",
-	[ERRNO] = "errno", [ADDRESS] = "address", [KEEP] = "keep", [CLOCK] = "clock", [REMAINS] = "remains",
+	[ERRNO] = "errno", [GUARD] = "guard", [ADDRESS] = "address", [KEEP] = "keep", [CLOCK] = "clock", [REMAINS] = "remains",
 	[HUGE] = "huge", [DIRTY] = "dirty",
 };
 
@@ -213,6 +214,26 @@ static int commit_dirty(struct region *r, size_t offset, size_t length, size_t k
 			mark();
 		}
 	return err;
+}
+
+size_t __real_guard_ask(struct guard *g, const struct guard_request *q);
+size_t __wrap_guard_ask(struct guard *g, const struct guard_request *q);
+#pragma weak __real_guard_ask
+size_t __wrap_guard_ask(struct guard *g, const struct guard_request *q)
+{
+	if (!is_broken(GUARD))
+		return __real_guard_ask(g, q);
+	mark();
+	return q->bytes;
+}
+
+void __real_guard_done(struct guard *g, size_t granted);
+void __wrap_guard_done(struct guard *g, size_t granted);
+#pragma weak __real_guard_done
+void __wrap_guard_done(struct guard *g, size_t granted)
+{
+	if (!is_broken(GUARD))
+		__real_guard_done(g, granted);
 }
 
 int __real_region_commit_keep(struct region *r, size_t offset, size_t length, size_t keep);

@@ -7,7 +7,8 @@ set(broken_dir ${PROJECT_BINARY_DIR}/broken)
 add_library(broken OBJECT broken.c)
 target_link_libraries(broken PRIVATE sparena_build)
 target_compile_options(broken PRIVATE -ftls-model=initial-exec)
-set(broken_calls madvise munmap clock_gettime budget_charge pages_alloc region_commit region_commit_keep)
+set(broken_calls madvise munmap clock_gettime budget_charge pages_alloc region_commit region_commit_keep
+  guard_ask guard_done)
 list(TRANSFORM broken_calls PREPEND -Wl,--wrap= OUTPUT_VARIABLE broken_wraps)
 
 # What of a target's properties makes its copy the same.
@@ -24,7 +25,7 @@ function(broken_like copy original)
     RUNTIME_OUTPUT_DIRECTORY ${broken_dir} LIBRARY_OUTPUT_DIRECTORY ${broken_dir})
 endfunction()
 
-foreach(program test_os test_region test_region_fork test_pages test_heap test_failpoints)
+foreach(program test_os test_guard test_region test_region_fork test_pages test_heap test_failpoints)
   get_target_property(source ${program} SOURCES)
   get_target_property(folder ${program} SOURCE_DIR)
   add_executable(broken_${program} ${folder}/${source})

@@ -17,6 +17,7 @@ SWITCHES = {
     "kill": "P2",
     "error": "P2",
     "errno": "P2",
+    "guard": "P2",
     "address": "P2",
     "keep": "P3",
     "clock": "P3",
@@ -58,6 +59,12 @@ TABLE = {
         "remains": r"not so: resident == r->committed",
         "limit": r"not so: region_commit\(r, 10 \* MiB, 30 \* MiB\) == -ENOMEM",
         "dirty": r"not so: r->base\[at\] == 0",
+    },
+    "unit_guard": {
+        "guard": failed("cgroup_binds"),
+        "populate": failed("commit_that_runs_short_is_undone"),
+        "keep": failed("commit_that_runs_short_is_undone"),
+        "remains": failed("commit_that_runs_short_is_undone"),
     },
     "unit_pages": {
         "populate": failed("used_part_keeps_its_huge_chunk"),

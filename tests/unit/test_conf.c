@@ -59,6 +59,7 @@ static void test_default(void **state)
 	assert_true(c.page == CONF_AUTO && !c.keep);
 	assert_string_equal(c.path, "");
 	assert_true(c.reserve == CONF_AUTO && c.limit == CONF_UNLIMITED);
+	assert_true(c.guard == CONF_GUARD_AUTO && c.guard_margin == CONF_AUTO);
 	assert_int_equal(c.decay_ms, 500);
 	assert_int_equal(c.commit_ahead, 2 * MiB);
 	assert_false(c.closed || c.stats_print || c.strict || c.log);
@@ -72,7 +73,7 @@ static void test_table(void **state)
 	char text[128];
 
 	(void)state;
-	assert_int_equal(conf_option_count, 16);
+	assert_int_equal(conf_option_count, 18);
 	conf_default(&before);
 	for (size_t i = 0; i < conf_option_count; i++) {
 		const struct conf_option *o = &conf_options[i];
@@ -107,6 +108,10 @@ static void test_values(void **state)
 	assert_int_equal(good("thp:always", REGION)->thp, CONF_THP_ALWAYS);
 	assert_int_equal(good("reserve:1T", PROCESS)->reserve, TiB);
 	assert_int_equal(good("reserve:1T,reserve:auto", PROCESS)->reserve, CONF_AUTO);
+	assert_int_equal(good("guard:off", REGION)->guard, CONF_GUARD_OFF);
+	assert_int_equal(good("guard:high,guard_margin:8M", HEAP)->guard, CONF_GUARD_HIGH);
+	assert_int_equal(c.guard_margin, 8 * MiB);
+	assert_int_equal(good("guard_margin:8M,guard_margin:auto", PROCESS)->guard_margin, CONF_AUTO);
 	assert_int_equal(good("limit:64M", PROCESS)->limit, 64 * MiB);
 	assert_int_equal(good("limit:0", PROCESS)->limit, 0);
 	assert_true(good("limit:64M,limit:none", REGION)->limit == CONF_UNLIMITED);
@@ -182,6 +187,11 @@ static void test_bad_values(void **state)
 	    "limit:\"18446744073709551616\" is too large: at most 16E less one byte");
 	bad("reserve:x", PROCESS,
 	    "reserve:\"x\" is not a size: use bytes or a number with K, M, G, T (64M) or auto");
+	bad("guard:on", PROCESS, "guard:\"on\" is not known: use auto, off or high");
+	bad("guard_margin:0", PROCESS,
+	    "guard_margin:\"0\" leaves nothing: use a size or auto, or guard:off");
+	bad("guard_margin:x", PROCESS,
+	    "guard_margin:\"x\" is not a size: use bytes or a number with K, M, G, T (64M) or auto");
 	bad("reserve:0", PROCESS, "reserve:\"0\" reserves nothing: use a size or auto");
 	bad("thp:on", PROCESS, "thp:\"on\" is not known: use auto, always or never");
 	bad("thp:auto|always", PROCESS, "thp:\"auto|always\" is not known: use auto, always or never");
@@ -227,10 +237,10 @@ static void test_unknown(void **state)
 	(void)state;
 	bad("lmit:1G", PROCESS,
 	    "unknown option \"lmit\": did you mean \"limit\"? known are backing, path, keep, page, "
-	    "thp, reserve, limit, decay_ms, commit_ahead, fork, populate, stats_print, stats_file, strict, "
+	    "thp, reserve, limit, guard, guard_margin, decay_ms, commit_ahead, fork, populate, stats_print, stats_file, strict, "
 	    "log");
 	bad("zzzzzz:1", REGION, "unknown option \"zzzzzz\": known are backing, path, keep, page, thp, limit, "
-	    "populate, closed");
+	                        "guard, guard_margin, populate, closed");
 	bad("limit=1G", PROCESS, "\"limit=1G\" has no value: write key:value, as in limit:64M");
 	bad("closed:true", PROCESS,
 	    "option \"closed\" is for regions, not for the process: leave it away here");

@@ -457,6 +457,65 @@ static int remove_directory(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, reset, untouched)
 
+/* ---- kept open -------------------------------------------------------------------- */
+
+static void write_kept(const char *text)
+{
+	int fd = open(path_of("kept"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void test_kept(void **state)
+{
+	struct os_file file, unknown = {-1, 0, 0};
+	char text[16];
+
+	(void)state;
+	write_kept("one\n");
+	assert_int_equal(os_keep(path_of("kept"), &file), 0);
+	assert_out_of_the_way(file.fd, 100);
+	assert_int_equal(os_read_kept(&file, text, sizeof(text)), 0);
+	assert_string_equal(text, "one\n");
+	write_kept("twenty-three characters");
+	assert_int_equal(os_read_kept(&file, text, sizeof(text)), 0);
+	assert_string_equal(text, "twenty-three ch");
+	write_kept("");
+	assert_int_equal(os_read_kept(&file, text, sizeof(text)), 0);
+	assert_string_equal(text, "");
+	assert_int_equal(os_read_kept(&unknown, text, sizeof(text)), -ESTALE);
+	os_close_file(&file);
+	assert_int_equal(os_keep(path_of("nothing"), &file), -ENOENT);
+	unlink(path_of("kept"));
+	errno = 0;
+}
+
+/* Closed, or another file's by now: nothing of that is read, nor taken from a pipe. */
+static void test_kept_lost(void **state)
+{
+	struct os_file file;
+	char text[16] = "before", byte;
+	int ends[2];
+
+	(void)state;
+	write_kept("one\n");
+	assert_int_equal(os_keep(path_of("kept"), &file), 0);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	assert_int_equal(dup2(ends[0], file.fd), file.fd);
+	assert_int_equal(os_read_kept(&file, text, sizeof(text)), -ESTALE);
+	assert_string_equal(text, "");
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(file.fd);
+	assert_int_equal(os_read_kept(&file, text, sizeof(text)), -ESTALE);
+	close(ends[0]);
+	close(ends[1]);
+	unlink(path_of("kept"));
+	errno = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -475,6 +534,8 @@ int main(void)
 		TEST(test_room),
 		TEST(test_reserve_shared),
 		TEST(test_locked_to_come),
+		TEST(test_kept),
+		TEST(test_kept_lost),
 	};
 
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
