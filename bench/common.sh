@@ -81,6 +81,7 @@ as()
 	shift
 	case $who in
 	sparena) LD_PRELOAD=$dropin "$@" ;;
+	unguarded) SPARENA_CONF=guard:off${SPARENA_CONF:+,$SPARENA_CONF} LD_PRELOAD=$dropin "$@" ;;
 	glibc) "$@" ;;
 	stock-thp) MALLOC_CONF=thp:always LD_PRELOAD=$(peer_library stock) "$@" ;;
 	*) LD_PRELOAD=$(peer_library "$who") "$@" ;;

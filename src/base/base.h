@@ -27,6 +27,13 @@
 
 static inline size_t size_min(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t size_max(size_t a, size_t b) { return a > b ? a : b; }
+
+/* So many thousandths of v, 1,000 at most; in this order, since a product may not fit. */
+static inline size_t size_share(size_t v, unsigned thousandths)
+{
+	return v / 1000 * thousandths + v % 1000 * thousandths / 1000;
+}
+
 static inline bool size_is_pow2(size_t v) { return v != 0 && (v & (v - 1)) == 0; }
 
 /* Largest multiple of `align` (a power of two) that is not above v. */

@@ -29,8 +29,10 @@ static void read_options(struct check *c, const char *options)
 	conf_default(&c->conf);
 	c->options_given = options[0] != '\0';
 	c->options_valid = conf_parse(&c->conf, options, CONF_SCOPE_PROCESS, c->probe.memory_total,
-	                              c->options_error) == 0 &&
-	                   conf_check(&c->conf, CONF_LIMIT_MINIMUM, c->options_error) == 0;
+	                              c->options_error) == 0;
+	conf_set_box(&c->conf, cli_box());
+	if (c->options_valid)
+		c->options_valid = conf_check(&c->conf, CONF_LIMIT_MINIMUM, c->options_error) == 0;
 }
 
 static int check(const struct cli_options *o, bool json)

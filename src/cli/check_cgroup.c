@@ -142,8 +142,7 @@ static void add_limit(struct check *c, const struct bounds *b, enum os_cgroup_ve
 		snprintf(fix, sizeof(fix), "sparena run --limit %s -- PROGRAM", size);
 		report_add(
 			&c->report, "limit", REPORT_NOTE, value,
-			"the kernel kills beyond it, unless sparena has a limit below it (a percentage is of "
-			"the machine's memory and not of this)",
+			"the kernel kills beyond it, unless sparena has a limit below it",
 			fix);
 	}
 }

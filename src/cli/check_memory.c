@@ -21,7 +21,7 @@ static void add_memory(struct report *r, const struct os_probe *p)
 	size_format_human(p->memory_total, total);
 	size_format_human(p->memory_available, available);
 	snprintf(value, sizeof(value), "%s, %s of it available", total, available);
-	report_add(r, "memory", REPORT_OK, value, "a percentage as limit is of the first", NULL);
+	report_add(r, "memory", REPORT_OK, value, "a percentage as limit is of the first, or of a smaller cgroup", NULL);
 }
 
 #define OVERCOMMIT_FIX "sysctl vm.overcommit_memory=0"

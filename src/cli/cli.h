@@ -66,6 +66,10 @@ void cli_options_add(struct cli_options *o, const char *part);
 /* Appends key:value; false, with a message, when the value contains a comma. */
 bool cli_options_set(struct cli_options *o, const char *key, const char *value);
 
+/* The smallest memory cgroup around this process, or the machine's memory; OS_UNLIMITED
+ * where neither can be seen. */
+size_t cli_box(void);
+
 /* ---- the program that run starts (cli/program.c) --------------------------- */
 
 /* What stands in the way of preloading a library into a program. */

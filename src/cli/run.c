@@ -73,9 +73,11 @@ static bool valid(const char *options)
 	struct conf c;
 
 	conf_default(&c);
-	if (conf_parse(&c, options, CONF_SCOPE_PROCESS, os_memory_total(), error) == 0 &&
-	    conf_check(&c, CONF_LIMIT_MINIMUM, error) == 0)
-		return true;
+	if (conf_parse(&c, options, CONF_SCOPE_PROCESS, os_memory_total(), error) == 0) {
+		conf_set_box(&c, cli_box());
+		if (conf_check(&c, CONF_LIMIT_MINIMUM, error) == 0)
+			return true;
+	}
 	cli_error("%s", error);
 	return false;
 }

@@ -46,6 +46,7 @@ static int set_option(const struct parser *p, size_t i, const char *text, size_t
 		.length = length,
 		.total = p->total,
 		.field = (char *)p->conf + bindings[i].offset,
+		.conf = p->conf,
 		.error = p->error,
 	};
 
@@ -181,6 +182,12 @@ size_t conf_parse_lenient(struct conf *c, const char *text, unsigned scope, size
 	struct parser p = {.conf = c, .scope = scope, .total = total, .error = error};
 
 	return parse_parts(&p, text, report);
+}
+
+void conf_set_box(struct conf *c, size_t box)
+{
+	if (c->limit_share != 0 && box != CONF_UNLIMITED)
+		c->limit = size_share(box, c->limit_share);
 }
 
 /* The first thing that does not fit together, NULL if all does. */

@@ -17,6 +17,7 @@
 #define CONF_DECAY_NEVER INT64_MAX
 #define CONF_PATH_MAX 512
 #define CONF_ERROR_MAX 256
+#define CONF_LIMIT_AUTO 875u /* thousandths: an eighth stays for stacks, libraries, page tables */
 #define CONF_LIMIT_MINIMUM ((size_t)4 << 20) /* what start-up needs, metadata included */
 
 enum conf_backing {
@@ -41,6 +42,7 @@ struct conf {
 	size_t page;         /* bytes; CONF_AUTO */
 	size_t reserve;      /* bytes of address space; CONF_AUTO */
 	size_t limit;        /* bytes; CONF_UNLIMITED */
+	unsigned limit_share; /* thousandths of the box that it is of; 0: it is of none */
 	int64_t decay_ms;    /* 0: at once; CONF_DECAY_NEVER */
 	size_t commit_ahead; /* bytes, at most this much ahead of need in one step */
 	bool closed;         /* regions: inaccessible until committed */
@@ -77,8 +79,8 @@ void conf_default(struct conf *c);
 
 /*
  * Parses `text` (NULL and "" mean nothing to set) on top of what is in *c. Only
- * options of `scope` are known. `total` is what a percentage is taken of, in
- * bytes. A key may come more than once: the last one counts.
+ * options of `scope` are known. `total` is what a percentage is taken of at first, in
+ * bytes: see conf_set_box(). A key may come more than once: the last one counts.
  * Returns 0, or -EINVAL at the first error, with *c as it was up to there and the
  * reason, with what would be right, as one line in error[].
  */
@@ -91,6 +93,15 @@ int conf_parse(struct conf *c, const char *text, unsigned scope, size_t total,
  */
 size_t conf_parse_lenient(struct conf *c, const char *text, unsigned scope, size_t total,
                           void (*report)(const char *reason));
+
+/* A limit that is a share becomes one of this box: the machine's memory, or the cgroup's. */
+void conf_set_box(struct conf *c, size_t box);
+
+/*
+ * Where the limit is a share, makes it that of the box: the smallest cgroup around the process,
+ * or the machine's memory. CONF_UNLIMITED: not known, it stays as it is.
+ */
+void conf_set_box(struct conf *c, size_t box);
 
 /*
  * Checks what no single option can: the limit against `minimum` (what start-up

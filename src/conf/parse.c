@@ -142,31 +142,35 @@ int conf_set_margin(const struct conf_value *v)
 	return set_auto_or_size(v, "leaves nothing: use a size or auto, or guard:off");
 }
 
-static int parse_percent(const struct conf_value *v, size_t *out)
+static int parse_percent(const struct conf_value *v, unsigned *share)
 {
 	size_t percent;
 
 	if (size_parse(v->text, v->length - 1, &percent) != 0 || percent < 1 || percent > 100)
-		return refuse(v, "is not a percentage: use 1%% to 100%% of the machine's memory");
-	if (v->total == 0)
-		return refuse(v, "cannot be worked out, as the machine's memory is not known: use a size");
-	/* In this order, since total * percent may not fit. */
-	*out = v->total / 100 * percent + v->total % 100 * percent / 100;
+		return refuse(v, "is not a percentage: use 1%% to 100%% of the machine or cgroup");
+	*share = (unsigned)percent * 10;
 	return 0;
 }
 
 int conf_set_limit(const struct conf_value *v)
 {
 	size_t limit = CONF_UNLIMITED;
+	unsigned share = 0;
 	int r = 0;
 
 	if (v->length > 1 && v->text[v->length - 1] == '%')
-		r = parse_percent(v, &limit);
+		r = parse_percent(v, &share);
+	else if (is(v, "auto"))
+		share = CONF_LIMIT_AUTO;
 	else if (!is(v, "none"))
-		r = parse_size(v, ", a percentage (50%) or none", &limit);
-	if (r == 0)
-		*(size_t *)v->field = limit;
-	return r;
+		r = parse_size(v, ", a percentage (50%), auto or none", &limit);
+	if (r == 0 && share != 0 && v->total == 0)
+		r = refuse(v, "cannot be worked out, as the machine's memory is not known: use a size");
+	if (r != 0)
+		return r;
+	v->conf->limit_share = share;
+	*(size_t *)v->field = share == 0 ? limit : size_share(v->total, share);
+	return 0;
 }
 
 int conf_set_decay(const struct conf_value *v)

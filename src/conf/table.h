@@ -27,8 +27,8 @@
 	  "transparent huge pages: auto uses them where they cost no memory")                      \
 	X(reserve, reserve, CONF_SCOPE_HEAPS, "auto|SIZE", "auto",                               \
 	  "address space to reserve; auto takes as much as there is use for")                      \
-	X(limit, limit, CONF_SCOPE_ALL, "none|SIZE|PERCENT", "none",                               \
-	  "most memory to hold; a percentage is of the machine's memory")                          \
+	X(limit, limit, CONF_SCOPE_ALL, "none|auto|SIZE|PERCENT", "none",                          \
+	  "most memory to hold; a percentage, auto: 87.5%, is of the cgroup or machine") \
 	X(guard, choice, CONF_SCOPE_ALL, "auto|off|high", "auto",                                  \
 	  "refuse where the machine or a cgroup is short of memory; high: at memory.high too")     \
 	X(guard_margin, margin, CONF_SCOPE_ALL, "auto|SIZE", "auto",                               \
@@ -59,6 +59,7 @@ struct conf_value {
 	size_t length;
 	size_t total;       /* what a percentage is of */
 	void *field;        /* the member to set */
+	struct conf *conf;  /* all of them */
 	char *error;        /* CONF_ERROR_MAX bytes */
 };
 

@@ -35,8 +35,11 @@ int sparena_heap_create(const char *options, struct sparena_heap **out)
 	if (!out)
 		return refuse(-EINVAL, "no place for the heap: out is NULL");
 	conf_default(&c);
-	if (conf_parse(&c, options, CONF_SCOPE_HEAP, os_memory_total(), error) ||
-	    conf_check(&c, CONF_LIMIT_MINIMUM, error))
+	if (conf_parse(&c, options, CONF_SCOPE_HEAP, os_memory_total(), error))
+		return refuse(-EINVAL, error);
+	if (c.limit_share)
+		conf_set_box(&c, guard_box(&heap_guard));
+	if (conf_check(&c, CONF_LIMIT_MINIMUM, error))
 		return refuse(-EINVAL, error);
 	int err = heap_create(&c, &h, &reason);
 	if (err)

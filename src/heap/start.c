@@ -27,10 +27,13 @@ static void read_options(struct conf *c)
 	conf_default(c);
 	const char *options = os_is_secure() ? NULL : os_environment("SPARENA_CONF", text, sizeof text);
 	size_t bad = conf_parse_lenient(c, options, CONF_SCOPE_PROCESS, os_memory_total(), report_option);
+	if (c->limit_share)
+		conf_set_box(c, guard_box(&heap_guard));
 	if (conf_check(c, CONF_LIMIT_MINIMUM, error)) {
 		report_option(error);
 		bad++;
 		c->limit = CONF_UNLIMITED;
+		c->limit_share = 0;
 		c->reserve = CONF_AUTO;
 	}
 	if (bad && c->strict)
@@ -240,6 +243,7 @@ static void warn_of_empty_pool(const struct heap *h)
 int heap_open(struct heap *h)
 {
 	budget_init(&h->budget, h->conf.limit);
+	budget_set_share(&h->budget, h->conf.limit_share);
 	h->reserve = reserve_for(h->conf.limit);
 	pthread_mutex_init(&h->describing, NULL);
 	pthread_mutex_init(&h->blocks_lock, NULL);

@@ -66,12 +66,12 @@ struct os_cgroup_files {
 	struct os_file limit, high, current, stat, swap_limit, swap;
 };
 
-/* Opens what is there. Returns the first error of one that is there, 0 otherwise. */
-int os_cgroup_keep(struct os_cgroup *g, struct os_cgroup_files *out);
-
-/* Closes what there is no use for: without a limit only limits are watched; swap, where
- * the machine has some. os_cgroup_let_go: all. */
-void os_cgroup_keep_less(struct os_cgroup_files *files, const struct os_cgroup_level *level, bool swap);
+/*
+ * Opens what is there: its limits, and then, where there are some, what is used; that of
+ * swap where the machine has any. Returns the first error of a file that is there, or 0.
+ */
+int os_cgroup_keep_limits(struct os_cgroup *g, struct os_cgroup_files *out);
+int os_cgroup_keep_uses(struct os_cgroup *g, bool swap, struct os_cgroup_files *out);
 void os_cgroup_let_go(struct os_cgroup_files *files);
 
 /*

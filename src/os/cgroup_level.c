@@ -173,71 +173,60 @@ static int keep(struct os_cgroup *g, const char *name, struct os_file *out)
 	return r == -ENOENT || r == -ENOTDIR ? 0 : r;
 }
 
-int os_cgroup_keep(struct os_cgroup *g, struct os_cgroup_files *out)
+/* A file that not every version has: no name. */
+static int keep_any(struct os_cgroup *g, const char *v1, const char *v2, struct os_file *out)
 {
-	bool v1 = g->version == OS_CGROUP_V1;
-	const struct {
-		const char *name;
-		struct os_file *file;
-	} files[] = {
-		{v1 ? "memory.limit_in_bytes" : "memory.max", &out->limit},
-		{v1 ? NULL : "memory.high", &out->high},
-		{v1 ? "memory.usage_in_bytes" : "memory.current", &out->current},
-		{"memory.stat", &out->stat},
-		{v1 ? "memory.memsw.limit_in_bytes" : "memory.swap.max", &out->swap_limit},
-		{v1 ? NULL : "memory.swap.current", &out->swap},
-	};
-	int error = 0;
+	const char *name = g->version == OS_CGROUP_V1 ? v1 : v2;
 
-	out->version = g->version;
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		int r = 0;
-
-		files[i].file->fd = OS_CGROUP_NO_FILE;
-		if (files[i].name != NULL)
-			r = keep(g, files[i].name, files[i].file);
-		error = error == 0 ? r : error;
-	}
-	return error;
+	return name != NULL ? keep(g, name, out) : 0;
 }
 
-static void close_swap(struct os_cgroup_files *files)
+int os_cgroup_keep_limits(struct os_cgroup *g, struct os_cgroup_files *out)
 {
-	os_close_file(&files->swap_limit);
-	os_close_file(&files->swap);
+	struct os_file none = {.fd = OS_CGROUP_NO_FILE};
+	int r, s;
+
+	*out = (struct os_cgroup_files){g->version, none, none, none, none, none, none};
+	r = keep_any(g, "memory.limit_in_bytes", "memory.max", &out->limit);
+	s = keep_any(g, NULL, "memory.high", &out->high);
+	return r != 0 ? r : s;
 }
 
-void os_cgroup_keep_less(struct os_cgroup_files *files, const struct os_cgroup_level *level, bool swap)
+int os_cgroup_keep_uses(struct os_cgroup *g, bool swap, struct os_cgroup_files *out)
 {
+	int r = keep_any(g, "memory.usage_in_bytes", "memory.current", &out->current);
+	int s = keep_any(g, "memory.stat", "memory.stat", &out->stat);
+
+	r = r != 0 ? r : s;
 	if (!swap)
-		close_swap(files);
-	if (level->limit != OS_UNLIMITED || level->high != OS_UNLIMITED)
-		return;
-	close_swap(files);
-	os_close_file(&files->current);
-	os_close_file(&files->stat);
+		return r;
+	s = keep_any(g, "memory.memsw.limit_in_bytes", "memory.swap.max", &out->swap_limit);
+	r = r != 0 ? r : s;
+	s = keep_any(g, NULL, "memory.swap.current", &out->swap);
+	return r != 0 ? r : s;
 }
 
 void os_cgroup_let_go(struct os_cgroup_files *files)
 {
-	close_swap(files);
 	os_close_file(&files->limit);
 	os_close_file(&files->high);
 	os_close_file(&files->current);
 	os_close_file(&files->stat);
+	os_close_file(&files->swap_limit);
+	os_close_file(&files->swap);
 }
 
 int os_cgroup_read(struct os_cgroup *g, struct os_cgroup_level *out)
 {
 	struct os_cgroup_files files;
 	char text[OS_CGROUP_TEXT_MAX];
-	int error = os_cgroup_keep(g, &files), r;
+	int error = os_cgroup_keep_limits(g, &files), r;
 
+	r = os_cgroup_keep_uses(g, true, &files);
+	error = error != 0 ? error : r;
 	r = os_cgroup_reread(&files, text, OS_UNLIMITED, out);
 	os_cgroup_let_go(&files);
-	if (error != 0)
-		return error;
-	return r;
+	return error != 0 ? error : r;
 }
 
 /* ---- what is left ------------------------------------------------------------------ */

@@ -9,6 +9,9 @@
 /* A heap below this size is committed in small steps, so that small processes stay small. */
 #define HUGE_FROM (4 * MiB)
 
+/* So long a refusal is believed where the limit may change by itself. */
+#define BELIEVED_MS 10
+
 /* A request is not tried more often than this while other threads free and take. */
 #define MOST_TRIES 16
 
@@ -188,10 +191,16 @@ static size_t frees_so_far(const struct pages *p)
 	return frees;
 }
 
+/* A limit that is a share of the box changes with it: nobody is told. */
+static bool may_have_changed(struct pages *p)
+{
+	return budget_follows_box(p->region->budget) && os_clock_ms() - p->refused_at > BELIEVED_MS;
+}
+
 /* Nothing was freed since a request no larger than this one was refused. */
 static bool known_refused(struct pages *p, const struct request *q)
 {
-	return q->bytes >= p->refused_bytes && q->keep >= p->refused_keep && frees_so_far(p) == p->refused_frees;
+	return !may_have_changed(p) && q->bytes >= p->refused_bytes && q->keep >= p->refused_keep && frees_so_far(p) == p->refused_frees;
 }
 
 /* Room for a commit of the request's size, or what the guard lacks for it, out of free runs
@@ -229,6 +238,7 @@ static bool worth_another_try(struct pages *p, const struct request *q, size_t f
 		worth = true;
 	}
 	if (!worth && is_over_limit(p, q)) {
+		p->refused_at = os_clock_ms();
 		p->refused_frees = frees;
 		p->refused_bytes = q->bytes;
 		p->refused_keep = q->keep;

@@ -92,7 +92,8 @@ struct pages {
 	uint64_t last_epoch;     /* of the clock when it was last looked at */
 	size_t refused_frees;    /* frees_so_far() when a request was refused... */
 	size_t refused_bytes;    /* ...of this many bytes, with so much to be left free: */
-	size_t refused_keep;     /* no use to try for as much before the next free */
+	size_t refused_keep;     /* no use to try for as much before the next free, */
+	uint64_t refused_at;     /* or, where the limit may change by itself, for some ms */
 	uint64_t exhausted;      /* requests refused */
 };
 

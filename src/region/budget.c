@@ -10,6 +10,7 @@ void budget_init(struct budget *b, size_t limit)
 	atomic_init(&b->limit, limit);
 	atomic_init(&b->frees, 0);
 	atomic_init(&b->refused, 0);
+	atomic_init(&b->share, 0);
 }
 
 static bool fits(size_t charged, size_t limit, size_t n, size_t keep)
@@ -58,4 +59,29 @@ void budget_uncharge(struct budget *b, size_t n)
 	assert(before >= n);
 	(void)before;
 	budget_note_free(b);
+}
+
+static void change_limit(struct budget *b, size_t limit)
+{
+	atomic_store_explicit(&b->limit, limit, memory_order_relaxed);
+	budget_note_free(b);
+}
+
+void budget_set_limit(struct budget *b, size_t limit)
+{
+	atomic_store_explicit(&b->share, 0, memory_order_relaxed);
+	change_limit(b, limit);
+}
+
+void budget_set_share(struct budget *b, unsigned thousandths)
+{
+	atomic_store_explicit(&b->share, thousandths, memory_order_relaxed);
+}
+
+void budget_set_box(struct budget *b, size_t box)
+{
+	unsigned share = atomic_load_explicit(&b->share, memory_order_relaxed);
+	size_t limit = size_share(box, share);
+	if (share && box != SIZE_MAX && limit != budget_limit(b))
+		change_limit(b, limit);
 }

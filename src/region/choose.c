@@ -28,8 +28,7 @@ void region_choose_guard(struct region_config *r, const struct conf *c)
 {
 	r->guard_terms.margin = c->guard_margin; /* CONF_AUTO is 0 */
 	r->guard_terms.high = c->guard == CONF_GUARD_HIGH;
-	if (c->guard == CONF_GUARD_OFF)
-		r->guard = NULL;
+	r->unguarded = c->guard == CONF_GUARD_OFF;
 }
 
 enum conf_backing region_choose(struct region_config *r, const struct conf *c, size_t need)

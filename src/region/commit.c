@@ -47,7 +47,7 @@ static bool next_missing(struct region *r, size_t from, size_t end, size_t *firs
 /* How many of `left` bytes may be populated at once; 0: the guard says no. */
 static size_t ask_guard(struct region *r, size_t unit, size_t left)
 {
-	if (!r->guard)
+	if (!r->guarded)
 		return left;
 	struct guard_request q = {
 		.bytes = left,
@@ -67,7 +67,7 @@ static int populate_step(struct region *r, size_t offset, size_t length, size_t 
 	uint64_t start = os_clock_ns();
 	int err = r->backing.ops->populate(&r->backing, offset, length);
 	*took = os_clock_ns() - start;
-	if (r->guard)
+	if (r->guarded)
 		guard_done(r->guard, granted);
 	return err;
 }
@@ -163,6 +163,8 @@ int region_commit_keep(struct region *r, size_t offset, size_t length, size_t ke
 	struct span s;
 	if (!span_make(r, offset, length, &s))
 		return -EINVAL;
+	if (unlikely(budget_follows_box(r->budget)) && r->guard)
+		budget_set_box(r->budget, guard_box(r->guard));
 	return span_run(r, &s, commit_span, keep);
 }
 

@@ -60,7 +60,7 @@ static int finish(struct region *r, struct backing_source *source, int err)
 /* Room for a part of a copy; 0: the guard says no. */
 static size_t room_for_copy(struct region *r, size_t length)
 {
-	if (!r->guard)
+	if (!r->guarded)
 		return length;
 	struct guard_request q = {
 		.bytes = length, .unit = r->granule, .terms = r->guard_terms,
@@ -71,7 +71,7 @@ static size_t room_for_copy(struct region *r, size_t length)
 static int fetch_part(struct region *r, size_t offset, size_t length, struct backing_source *source)
 {
 	int err = backing_fetch(&r->backing, offset, length, source);
-	if (r->guard)
+	if (r->guarded)
 		guard_done(r->guard, length);
 	return err;
 }

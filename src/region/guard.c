@@ -45,26 +45,24 @@ static void let_go(struct guard *g)
 	g->levels = 0;
 }
 
-static bool has_swap(struct guard *g, struct os_memory *memory)
-{
-	*memory = (struct os_memory){ 0 };
-	if (os_read_kept(&g->meminfo, g->text, sizeof g->text) == 0)
-		os_memory_parse(g->text, memory);
-	return memory->swap_total != 0;
-}
-
-/* From the process's own cgroup, g->found, upwards. */
-static void keep_levels(struct guard *g)
+static bool is_limited(struct guard *g, struct os_cgroup_files *files)
 {
 	struct os_cgroup_level level;
-	struct os_memory memory;
-	bool swap = has_swap(g, &memory);
+	(void)os_cgroup_reread(files, g->text, 0, &level);
+	return level.limit != OS_UNLIMITED || level.high != OS_UNLIMITED;
+}
+
+/* From the process's own cgroup, g->found, upwards. What cannot be opened is done without;
+ * of a cgroup without limits, those are watched. */
+static void keep_levels(struct guard *g)
+{
 	do {
 		struct os_cgroup_files *files = &g->files[g->levels];
-		(void)os_cgroup_keep(&g->found, files); /* what cannot be opened is done without */
-		if (os_cgroup_reread(files, g->text, OS_UNLIMITED, &level) == -ENOENT)
+		(void)os_cgroup_keep_limits(&g->found, files);
+		if (files->limit.fd < 0)
 			continue; /* no controller here: the next one above is charged */
-		os_cgroup_keep_less(files, &level, swap);
+		if (is_limited(g, files))
+			(void)os_cgroup_keep_uses(&g->found, g->has_swap, files);
 		g->levels++;
 	} while (os_cgroup_up(&g->found) && g->levels < GUARD_MOST_LEVELS);
 }
@@ -86,13 +84,29 @@ static void keep_meminfo(struct guard *g)
 		g->meminfo.fd = -1;
 }
 
-/* After chroot(2) nothing is found any more, but what is open still tells the truth. */
-static void scan(struct guard *g, uint64_t now)
+static void read_memory(struct guard *g, struct os_memory *out)
+{
+	*out = (struct os_memory){ 0 };
+	if (os_read_kept(&g->meminfo, g->text, sizeof g->text) == 0)
+		os_memory_parse(g->text, out);
+}
+
+static void scan_machine(struct guard *g)
 {
 	struct os_memory memory;
 	keep_meminfo(g);
-	g->swap_in_memory = has_swap(g, &memory) ? os_swap_free_in_memory(g->root) : 0;
+	read_memory(g, &memory);
+	if (g->has_swap != (memory.swap_total != 0))
+		g->stale = true; /* its files are wanted now, or no more */
+	g->has_swap = memory.swap_total != 0;
+	g->swap_in_memory = g->has_swap ? os_swap_free_in_memory(g->root) : 0;
 	g->cpus = os_cpus();
+}
+
+/* After chroot(2) nothing is found any more, but what is open still tells the truth. */
+static void scan(struct guard *g, uint64_t now)
+{
+	scan_machine(g);
 	g->scan_at = now + SCAN_MS;
 	if (os_cgroup_find(g->root, &g->found) || (!g->stale && is_same_place(&g->place, &g->found)))
 		return;
@@ -179,7 +193,7 @@ static struct view look_once(struct guard *g, const struct guard_request *q)
 {
 	struct view v = { OS_UNLIMITED, OS_UNLIMITED, MOST_ALLOWANCE };
 	struct os_memory m;
-	(void)has_swap(g, &m);
+	read_memory(g, &m);
 	look_at_machine(g, q, &m, less(m.swap_free, g->swap_in_memory), &v);
 	look_at_cgroups(g, q, m.swap_free, &v);
 	g->stale = g->stale || !m.total;

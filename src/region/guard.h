@@ -40,6 +40,7 @@ struct guard {
 	unsigned levels;
 	struct os_cgroup_files files[GUARD_MOST_LEVELS];
 	struct os_file meminfo;
+	bool has_swap;
 	size_t swap_in_memory; /* free in areas that are memory themselves */
 	unsigned cpus;
 	char text[OS_CGROUP_TEXT_MAX];

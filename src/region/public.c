@@ -38,9 +38,11 @@ static int read_options(struct conf *c, const char *options)
 {
 	char error[CONF_ERROR_MAX];
 	conf_default(c);
-	if (conf_parse(c, options, CONF_SCOPE_REGION, os_memory_total(), error) || conf_check(c, 0, error))
+	if (conf_parse(c, options, CONF_SCOPE_REGION, os_memory_total(), error))
 		return refuse(-EINVAL, error);
-	return 0;
+	if (c->limit_share)
+		conf_set_box(c, guard_box(&guard));
+	return conf_check(c, 0, error) ? refuse(-EINVAL, error) : 0;
 }
 
 static int reserve(struct sparena_region *r, bool closed)
@@ -98,6 +100,7 @@ static int set_up(struct sparena_region *r, size_t size)
 {
 	r->size = size;
 	budget_init(&r->budget, r->conf.limit);
+	budget_set_share(&r->budget, r->conf.limit_share);
 	int err = reserve_open_or_closed(r);
 	if (err)
 		return refuse(err, r->region.backing.reason ? r->region.backing.reason

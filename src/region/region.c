@@ -121,7 +121,7 @@ int region_resident(struct region *r, size_t offset, size_t length, size_t *byte
 
 size_t region_lack(const struct region *r)
 {
-	return r->guard ? guard_lack(r->guard) : 0;
+	return r->guarded ? guard_lack(r->guard) : 0;
 }
 
 size_t region_committed(struct region *r)

@@ -27,6 +27,7 @@ struct budget {
 	_Atomic size_t limit; /* SIZE_MAX: none */
 	_Atomic size_t frees; /* counts what may make a refused charge succeed */
 	_Atomic size_t refused; /* counts charges that did not fit */
+	_Atomic unsigned share; /* thousandths of the box that the limit is; 0: it is of none */
 };
 
 void budget_init(struct budget *b, size_t limit);
@@ -74,10 +75,16 @@ static inline size_t budget_frees(const struct budget *b)
 }
 
 /* A limit below what is charged is allowed: nothing is charged until usage is below it. */
-static inline void budget_set_limit(struct budget *b, size_t limit)
+void budget_set_limit(struct budget *b, size_t limit);
+
+/* From now on the limit is so much of the box that budget_set_box() tells, until
+ * budget_set_limit(). */
+void budget_set_share(struct budget *b, unsigned thousandths);
+void budget_set_box(struct budget *b, size_t box);
+
+static inline bool budget_follows_box(const struct budget *b)
 {
-	atomic_store_explicit(&b->limit, limit, memory_order_relaxed);
-	budget_note_free(b);
+	return atomic_load_explicit(&b->share, memory_order_relaxed) != 0;
 }
 
 /* ---- region (region/region.c) ---------------------------------------------- */
@@ -100,7 +107,8 @@ struct region_config {
 	const char *path;       /* struct backing_config has these */
 	bool keep, touch;
 	struct budget *budget;
-	struct guard *guard;    /* asked before anything is populated; NULL: nobody is */
+	struct guard *guard;    /* knows the box that a limit may be a share of; NULL: nobody does */
+	bool unguarded;         /* but is not asked before something is populated */
 	struct guard_terms guard_terms;
 	const char *name; /* for /proc/PID/maps; lives as long as the region */
 };
@@ -123,6 +131,7 @@ struct region {
 	size_t piece;     /* 0: open from end to end */
 	struct budget *budget;
 	struct guard *guard;    /* NULL: none */
+	bool guarded;           /* it is asked before something is populated */
 	struct guard_terms guard_terms;
 
 	pthread_mutex_t lock;    /* guards everything below */

@@ -114,6 +114,7 @@ int region_init(struct region *r, const struct region_config *c)
 	memset(r, 0, sizeof *r);
 	r->backing.ops = c->backing;
 	r->budget = c->budget;
+	r->guard = c->guard;
 	r->guard_terms = c->guard_terms;
 
 	int err = reserve_halving(r, c);
@@ -121,8 +122,7 @@ int region_init(struct region *r, const struct region_config *c)
 		return err;
 	take_granule(r, c);
 	/* Pages of a pool are there already, and a lack of them kills nobody. */
-	if (r->backing.page_size == os_page_size())
-		r->guard = c->guard;
+	r->guarded = c->guard && !c->unguarded && r->backing.page_size == os_page_size();
 	r->base = r->backing.base;
 	r->size = r->backing.size;
 	r->huge_from = huge_zone_start(r->size, c->huge_in);

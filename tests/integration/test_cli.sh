@@ -95,7 +95,7 @@ err "no program given"
 expect 2 run --limit
 err "Try 'sparena run --help'"
 expect 2 run --limit 12Q -- true
-err 'limit:"12Q" is not a size: use bytes or a number with K, M, G, T (64M), a percentage (50%) or none'
+err 'limit:"12Q" is not a size: use bytes or a number with K, M, G, T (64M), a percentage (50%), auto or none'
 expect 2 run --limit 64K -- true
 err "limit:64K is below the 4M that start-up needs"
 expect 2 run -l 18446744073709551616 -- true

@@ -161,9 +161,22 @@ static void test_percent(void **state)
 	/* total * percent would not fit. */
 	assert_int_equal(conf_parse(&c, "limit:99%", PROCESS, odd, error), 0);
 	assert_true(c.limit == (size_t)((unsigned __int128)odd * 99 / 100));
-	bad("limit:0%", PROCESS, "limit:\"0%\" is not a percentage: use 1% to 100% of the machine's memory");
+	bad("limit:0%", PROCESS, "limit:\"0%\" is not a percentage: use 1% to 100% of the machine or cgroup");
 	bad("limit:101%", PROCESS,
-	    "limit:\"101%\" is not a percentage: use 1% to 100% of the machine's memory");
+	    "limit:\"101%\" is not a percentage: use 1% to 100% of the machine or cgroup");
+	/* It stays known that it is a share, and of what it is. */
+	assert_int_equal(good("limit:50%", PROCESS)->limit_share, 500);
+	conf_set_box(&c, 64 * MiB);
+	assert_int_equal(c.limit, 32 * MiB);
+	conf_set_box(&c, CONF_UNLIMITED);
+	assert_int_equal(c.limit, 32 * MiB);
+	assert_int_equal(good("limit:auto", HEAP)->limit, TOTAL / 8 * 7);
+	conf_set_box(&c, 64 * MiB);
+	assert_int_equal(c.limit, 56 * MiB);
+	assert_int_equal(good("limit:auto,limit:1G", REGION)->limit_share, 0);
+	conf_set_box(&c, 64 * MiB);
+	assert_int_equal(c.limit, GiB);
+	assert_true(good("limit:auto,limit:none", REGION)->limit == CONF_UNLIMITED && c.limit_share == 0);
 	assert_int_equal(parse("limit:%", PROCESS), -EINVAL);
 	assert_int_equal(parse("limit:5x%", PROCESS), -EINVAL);
 	assert_int_equal(parse("limit:99999999999999999999999%", PROCESS), -EINVAL);
@@ -178,11 +191,11 @@ static void test_bad_values(void **state)
 {
 	(void)state;
 	bad("limit:12Q", PROCESS,
-	    "limit:\"12Q\" is not a size: use bytes or a number with K, M, G, T (64M), a percentage (50%) "
-	    "or none");
+	    "limit:\"12Q\" is not a size: use bytes or a number with K, M, G, T (64M), a percentage (50%), "
+	    "auto or none");
 	bad("limit:", PROCESS,
-	    "limit:\"\" is not a size: use bytes or a number with K, M, G, T (64M), a percentage (50%) "
-	    "or none");
+	    "limit:\"\" is not a size: use bytes or a number with K, M, G, T (64M), a percentage (50%), "
+	    "auto or none");
 	bad("limit:18446744073709551616", PROCESS,
 	    "limit:\"18446744073709551616\" is too large: at most 16E less one byte");
 	bad("reserve:x", PROCESS,

@@ -483,6 +483,57 @@ static void commit_that_runs_short_is_undone(void **state)
 	region_destroy(&region);
 }
 
+static void limit_follows_the_box(void **state)
+{
+	(void)state;
+	level("134217728\n", 0);
+	open_region();
+	budget_set_share(&budget, 500);
+	assert_int_equal(region_commit(&region, 0, 60 * MiB), 0);
+	assert_int_equal(budget_limit(&budget), 64 * MiB);
+	assert_int_equal(region_commit(&region, 60 * MiB, 8 * MiB), -ENOMEM);
+	assert_int_equal(region_lack(&region), 0); /* that was the limit */
+	level("268435456\n", 0);
+	forget(&g);
+	size_t frees = budget_frees(&budget);
+	assert_int_equal(region_commit(&region, 60 * MiB, 8 * MiB), 0);
+	assert_int_equal(budget_limit(&budget), 128 * MiB);
+	assert_true(budget_frees(&budget) != frees); /* who was refused may try again */
+	level("max\n", 0);
+	forget(&g);
+	assert_int_equal(region_commit(&region, 68 * MiB, 8 * MiB), 0);
+	assert_true(budget_limit(&budget) == 32 * GiB);
+	level("100663296\n", 0);
+	forget(&g);
+	assert_int_equal(region_commit(&region, 76 * MiB, 8 * MiB), -ENOMEM);
+	assert_int_equal(budget_limit(&budget), 48 * MiB);
+	budget_set_limit(&budget, 80 * MiB); /* a number again */
+	level("max\n", 0);
+	forget(&g);
+	assert_int_equal(region_commit(&region, 76 * MiB, 8 * MiB), -ENOMEM);
+	assert_int_equal(budget_limit(&budget), 80 * MiB);
+	region_destroy(&region);
+}
+
+/* Also where nobody is asked before something is populated. */
+static void unguarded_region_knows_its_box(void **state)
+{
+	struct conf conf;
+	struct region_config config = { .size = 256 * MiB, .granule = SMALL_GRANULE, .budget = &budget, .guard = &g };
+	(void)state;
+	level("134217728\n", 127 * MiB);
+	conf_default(&conf);
+	conf.guard = CONF_GUARD_OFF;
+	region_choose(&config, &conf, 0);
+	budget_init(&budget, SIZE_MAX);
+	budget_set_share(&budget, 500);
+	short_after = SIZE_MAX;
+	assert_int_equal(region_init(&region, &config), 0);
+	assert_int_equal(region_commit(&region, 0, 32 * MiB), 0);
+	assert_int_equal(budget_limit(&budget), 64 * MiB);
+	region_destroy(&region);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -511,6 +562,8 @@ int main(void)
 		TEST(child_begins_anew),
 		TEST(commit_is_refused_whole),
 		TEST(commit_that_runs_short_is_undone),
+		TEST(limit_follows_the_box),
+		TEST(unguarded_region_knows_its_box),
 	};
 	return cmocka_run_group_tests(tests, plant_make, plant_remove);
 }
