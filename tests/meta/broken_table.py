@@ -102,6 +102,9 @@ TABLE = {
         "remains": r"fault_victim: committed .*",
         "dirty": r"not so: p\[i\] == 0",
     },
+    "integration_guard_grow": {"guard": r"FAIL: blocks of .*: exit code 137"},
+    "integration_guard_race": {"guard": r"FAIL: . racing: the kernel killed"},
+    "integration_guard_python": {"guard": r"FAIL: python3: exit code 137"},
     "integration_cli": {
         "populate": r"\d+ are charged, \d+ resident",
         "limit": r"committed_peak is \d+",
@@ -204,6 +207,8 @@ WITHOUT = {
         "set up file systems and pools, for minutes; each cell is compared with the kernel's own view",
     "integration_(heaps|heaps_memfd|open_heap)": "integration_heaps_dropin by another library, or on another backing",
     "unit_conf": "parses options",
+    "integration_guard_(cache|limits|descriptors|memcached|postgresql)":
+        "the guard as in integration_guard_grow, in other boxes",
     "unit_stats": "prints numbers that it makes up",
     "unit_os_fault": "whose fault it is, and who handles it",
     "unit_os_(cgroup|cgroup_level|machine)": "read /proc and /sys, from planted files too",
