@@ -7,11 +7,13 @@
  *   close      closes all descriptors above 2; prints "closed"
  *   root DIR   chroot(2); prints "root 0", or an errno
  *   nobody     drops its privileges; prints "nobody 0", or an errno
+ *   maps       prints "maps N", how many mappings there are
  *   fork       a child takes 1 MiB; prints "fork 0", or its status
  * Ends with its input. Everything by system calls, so that nobody else allocates.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +52,19 @@ static int in_child(void)
 	return pid > 0 && waitpid(pid, &status, 0) == pid ? status : errno;
 }
 
+static size_t mappings(void)
+{
+	char part[4096];
+	size_t lines = 0;
+	ssize_t n;
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	while ((n = read(fd, part, sizeof part)) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			lines += part[i] == '\n';
+	close(fd);
+	return lines;
+}
+
 static int result(int r) { return r ? errno : 0; }
 
 static void obey(const char *line, char *answer, size_t size)
@@ -71,6 +86,8 @@ static void obey(const char *line, char *answer, size_t size)
 		snprintf(answer, size, "root %d\n", result(chroot(line + 5)) + result(chdir("/")));
 	} else if (!strncmp(line, "nobody", 6)) {
 		snprintf(answer, size, "nobody %d\n", result(setgid(65534)) + result(setuid(65534)));
+	} else if (!strncmp(line, "maps", 4)) {
+		snprintf(answer, size, "maps %zu\n", mappings());
 	} else if (!strncmp(line, "fork", 4)) {
 		snprintf(answer, size, "fork %d\n", in_child());
 	} else {

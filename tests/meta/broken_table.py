@@ -207,6 +207,8 @@ WITHOUT = {
         "set up file systems and pools, for minutes; each cell is compared with the kernel's own view",
     "integration_(heaps|heaps_memfd|open_heap)": "integration_heaps_dropin by another library, or on another backing",
     "unit_conf": "parses options",
+    "preload_overcommit_(ulimit|strict)":
+        "programs that are tests themselves, where the system gives less; one changes settings of the machine",
     "integration_guard_(cache|limits|descriptors|memcached|postgresql)":
         "the guard as in integration_guard_grow, in other boxes",
     "unit_stats": "prints numbers that it makes up",
