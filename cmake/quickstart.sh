@@ -16,7 +16,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 to_build="build-essential cmake ninja-build pkg-config git ca-certificates libcmocka-dev"
 to_demo="python3 memcached sqlite3 lua5.4"
-to_test="valgrind strace debootstrap libjemalloc2 rustc e2fsprogs mount redis-tools"
+to_test="valgrind strace debootstrap libjemalloc2 rustc e2fsprogs mount redis-tools qemu-system-x86 cpio"
 # Any version of the server will do.
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || to_demo="$to_demo postgresql"
 

@@ -4,9 +4,11 @@
 # space or writable memory is bounded (ulimit -v, -d): the exhaustion tests pass there too,
 # malloc ends in NULL when what was promised is used up, and mappings stay few.
 # Usage: test_overcommit.sh CASE LIBRARY UNTIL_NULL EXHAUSTION FAMILY HOLD
+# shellcheck disable=SC3045 # dash has ulimit -v and -d
 set -u
 
 support=$(dirname "$0")/../support
+# shellcheck source=tests/support/lib.sh
 . "$support/lib.sh"
 usage="usage: test_overcommit.sh CASE LIBRARY UNTIL_NULL EXHAUSTION FAMILY HOLD"
 case=${1:?$usage}
@@ -44,6 +46,7 @@ maps_are_few()
 {
 	printf 'take 4000\nmaps\ngive 100\npurge\ntake 50\nmaps\n' | preloaded "$hold" >"$scratch/told" ||
 		fail "$1: the holder: exit code $?"
+	# shellcheck disable=SC2013 # words are lines
 	for maps in $(sed -n 's/^maps //p' "$scratch/told"); do
 		at_least "$maps" 10 "$1: mappings"
 		at_most "$maps" $most_mappings "$1: mappings"

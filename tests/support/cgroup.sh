@@ -18,7 +18,7 @@ try_cgroup()
 	fi
 	mkdir "$1/sparena-test-$$" 2>/dev/null || return 1
 	cgroup=$1/sparena-test-$$
-	[ -e "$cgroup/cgroup.procs" ] && { echo "$2" >"$cgroup/$cgroup_limit"; } 2>/dev/null && in_cgroup true 2>/dev/null &&
+	[ -e "$cgroup/cgroup.procs" ] && { echo "$2" >"$cgroup/$cgroup_limit"; } 2>/dev/null && in_cgroup cat /dev/null 2>/dev/null &&
 		return 0
 	remove_cgroup
 	return 1
