@@ -47,6 +47,7 @@ static int check(const struct cli_options *o, bool json)
 	check_memory(&c);
 	check_limits(&c);
 	check_cgroup(&c);
+	check_room(&c);
 	check_options(&c);
 	check_start(&c);
 	report_end(&c.report);

@@ -33,6 +33,7 @@ void check_huge_pages(struct check *c);
 void check_memory(struct check *c);
 void check_limits(struct check *c);
 void check_cgroup(struct check *c);
+void check_room(struct check *c);
 
 /* What was given as options, against what the others found; and whether the drop-in
  * starts with them. */

@@ -118,6 +118,11 @@ static size_t advice(const struct bounds *b)
 	return size_down(most - most / 8, MiB);
 }
 
+static bool guarded(const struct check *c)
+{
+	return !c->options_valid || c->conf.guard != CONF_GUARD_OFF;
+}
+
 static void add_limit(struct check *c, const struct bounds *b, enum os_cgroup_version version)
 {
 	char value[REPORT_PATH_MAX], size[SIZE_TEXT_MAX], fix[REPORT_PATH_MAX];
@@ -142,7 +147,9 @@ static void add_limit(struct check *c, const struct bounds *b, enum os_cgroup_ve
 		snprintf(fix, sizeof(fix), "sparena run --limit %s -- PROGRAM", size);
 		report_add(
 			&c->report, "limit", REPORT_NOTE, value,
-			"the kernel kills beyond it, unless sparena has a limit below it",
+			guarded(c) ? "the kernel kills beyond it, the guard refuses before; a limit leaves "
+				     "room for what is not malloc's"
+				   : "the kernel kills beyond it, unless sparena has a limit below it",
 			fix);
 	}
 }

@@ -19,18 +19,21 @@ static void add_limit(struct check *c)
 	char value[SIZE_TEXT_MAX + 16], size[SIZE_TEXT_MAX], meaning[REPORT_TEXT_MAX], fix[REPORT_TEXT_MAX];
 	size_t box = box_of(c);
 	bool in_cgroup = box == c->cgroup_box;
+	bool guarded = c->conf.guard != CONF_GUARD_OFF;
 
 	size_format(c->conf.limit, size);
 	snprintf(value, sizeof(value), "limit:%s", size);
 	if (c->conf.limit > box || (c->conf.limit == box && box != OS_UNLIMITED)) {
 		size_format_human(box, size);
-		snprintf(meaning, sizeof(meaning),
-		         "is not below the %s that the %s: the kernel kills before malloc returns NULL", size,
-		         in_cgroup ? "cgroup allows" : "machine has");
+		snprintf(meaning, sizeof(meaning), "is not below the %s that the %s: %s", size,
+		         in_cgroup ? "cgroup allows" : "machine has",
+		         guarded ? "the guard refuses before it is reached"
+		                 : "the kernel kills before malloc returns NULL");
 		size_format(in_cgroup ? c->cgroup_advice : size_down(c->probe.memory_available / 2, MiB),
 		            size);
 		snprintf(fix, sizeof(fix), "choose a smaller limit, as in limit:%s", size);
-		report_add(&c->report, "options", REPORT_PROBLEM, value, meaning, fix);
+		report_add(&c->report, "options", guarded ? REPORT_NOTE : REPORT_PROBLEM, value, meaning,
+		           fix);
 	} else if (c->probe.memory_total != 0 && c->conf.limit > c->probe.memory_available) {
 		report_add(&c->report, "options", REPORT_NOTE, value,
 		           "is more than the memory that is available now",
@@ -59,7 +62,11 @@ static void add_fit(struct check *c)
 		           "is more address space than can be reserved", "leave reserve:auto");
 	} else if (c->conf.limit == CONF_UNLIMITED) {
 		report_add(&c->report, "options", REPORT_OK, "valid",
-		           "without a limit the machine or its cgroup is the limit, where the kernel kills",
+		           c->conf.guard == CONF_GUARD_OFF
+		                   ? "without a limit the machine or its cgroup is the limit, where the kernel "
+		                     "kills"
+		                   : "without a limit the machine or its cgroup is the limit, and the guard refuses "
+		                     "before",
 		           NULL);
 	} else {
 		add_limit(c);

@@ -35,8 +35,12 @@ finding options problem 'unknown option "lmit": did you mean "limit"?'
 out "see the 1 problem above"
 check 1 -o limit:64K
 finding options problem "below the 4M"
-check 1 -o limit:1P
+check 1 -o limit:1P,guard:off
 finding options problem "limit:1P: is not below the"
+check 0 -o limit:1P
+finding options note "limit:1P: is not below the"
+finding machine ok "free swap" room
+finding binds ok "with sparena malloc returns NULL" room
 check 1 -o limit:1G,reserve:1M
 check any -o limit:64M
 finding drop-in ok "limit 64M, reserved"
@@ -172,7 +176,7 @@ said()
 
 json 'by["kernel", "release"]["state"], by["kernel", "release"]["group"]'
 said "ok kernel"
-json 'by["start", "options"]["state"]' -o limit:1P
+json 'by["start", "options"]["state"]' -o limit:1P,guard:off
 said "problem"
 json 'by["start", "drop-in"]["fix"]'
 said "None"

@@ -90,8 +90,15 @@ exits 0
 finding limit ok "the limit given as an option comes first" cgroup
 finding options ok "limit:64M: is available" start
 in_cgroup "$inner" "$sparena" check -o limit:1G
+exits 0
+finding options note "limit:1G: is not below the 96 MiB that the cgroup allows: the guard refuses" start
+in_cgroup "$inner" "$sparena" check -o limit:1G,guard:off
 exits 1
-finding options problem "limit:1G: is not below the 96 MiB that the cgroup allows" start
+finding options problem "limit:1G: is not below the 96 MiB that the cgroup allows: the kernel kills" start
+finding binds note "with guard:off the kernel kills a process there" room
+in_cgroup "$inner" "$sparena" check
+finding cgroup ok "of 96 MiB: the limit of $outer" room
+finding binds ok "$outer, " room
 
 # The name as JSON.
 in_cgroup "$inner" "$sparena" check --json

@@ -174,8 +174,52 @@ static void test_cgroup_with_limit_given(void **state)
 	check_options(&c);
 	end();
 	says("limit note 1 GiB, set on");
-	says("options problem limit:1G: is not below the 1 GiB that the cgroup allows");
+	says("options note limit:1G: is not below the 1 GiB that the cgroup allows: the guard refuses before");
+	assert_int_equal(c.report.problems, 0);
+	begin();
+	c.options_given = c.options_valid = true;
+	c.conf.limit = GiB;
+	c.conf.guard = CONF_GUARD_OFF;
+	check_cgroup(&c);
+	check_options(&c);
+	end();
+	says("options problem limit:1G: is not below the 1 GiB that the cgroup allows: the kernel kills before");
 	assert_int_equal(c.report.problems, 1);
+}
+
+/* Each bound, and the one that binds. */
+static void test_room(void **state)
+{
+	(void)state;
+	plant_v2("/a/b");
+	run(check_room);
+	says("machine ok 6 GiB of 8 GiB");
+	says("cgroup ok 724 MiB of 1 GiB: the limit of /tmp/");
+	says("binds ok /tmp/");
+	says("/cg/a, 724 MiB: with sparena malloc returns NULL shortly before");
+	says("without, the kernel kills a process");
+	plant("cg/a/b/memory.max", "536870912\n");
+	plant("cg/a/b/memory.high", "268435456\n");
+	plant("cg/a/b/memory.current", "134217728\n");
+	run(check_room);
+	says("cgroup ok 384 MiB of 512 MiB");
+	says("/cg/a/b, 384 MiB: with");
+	begin();
+	c.options_valid = true;
+	c.conf.guard = CONF_GUARD_HIGH;
+	c.conf.limit = 64 * MiB;
+	check_room(&c);
+	end();
+	says("cgroup ok 128 MiB of 256 MiB");
+	says("limit ok 64 MiB: the option's");
+	says("binds ok the option limit, 64 MiB: with sparena malloc returns NULL there");
+	begin();
+	c.conf.guard = CONF_GUARD_OFF;
+	check_room(&c);
+	end();
+	says("binds note /tmp/");
+	says("with guard:off the kernel kills a process there");
+	assert_int_equal(c.report.problems, 0);
 }
 
 static void test_limit_and_machine(void **state)
@@ -186,7 +230,7 @@ static void test_limit_and_machine(void **state)
 	c.conf.limit = 9 * GiB;
 	check_options(&c);
 	end();
-	says("options problem limit:9G: is not below the 8 GiB that the machine has");
+	says("options note limit:9G: is not below the 8 GiB that the machine has");
 	says("as in limit:3G");
 	begin();
 	c.options_given = c.options_valid = true;
@@ -372,6 +416,7 @@ int main(void)
 		cmocka_unit_test_setup(test_cgroup_own, plant_clear),
 		cmocka_unit_test_setup(test_cgroup_with_limit_given, plant_clear),
 		cmocka_unit_test_setup(test_limit_and_machine, plant_clear),
+		cmocka_unit_test_setup(test_room, plant_clear),
 		cmocka_unit_test_setup(test_cgroup_strange, plant_clear),
 		cmocka_unit_test_setup(test_cgroup_not_seen, plant_clear),
 		cmocka_unit_test_setup(test_thp, plant_clear),
