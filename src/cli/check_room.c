@@ -46,7 +46,8 @@ static void add_machine(struct check *c, struct binding *b)
 	take_if_less(b, room, "the machine");
 }
 
-static void add_level(struct check *c, const struct os_cgroup *g, const struct os_cgroup_level *l, struct binding *b)
+static void add_level(struct check *c, const struct os_cgroup *g, const struct os_cgroup_level *l,
+                      struct binding *b)
 {
 	char meaning[OS_CGROUP_PATH_MAX + 64];
 	bool high = c->conf.guard == CONF_GUARD_HIGH;
@@ -109,6 +110,21 @@ static void add_end(struct check *c, const struct binding *b)
 		           NULL);
 }
 
+/* Copies that are made when a page is written after fork(2), which no malloc is asked for. */
+static void add_fork(struct check *c)
+{
+	const char *meaning = "a page that is written after fork is copied then, and nobody is asked: where there is "
+			      "no room, the kernel kills";
+
+	if (c->probe.overcommit == 2)
+		report_add(&c->report, "fork", REPORT_OK, "promised",
+		           "the machine has all copies promised before fork returns, or fork fails with ENOMEM; a "
+		           "cgroup has not",
+		           NULL);
+	else
+		report_add(&c->report, "fork", REPORT_OK, "not promised", meaning, NULL);
+}
+
 void check_room(struct check *c)
 {
 	struct binding b = {.room = OS_UNLIMITED};
@@ -118,4 +134,5 @@ void check_room(struct check *c)
 	add_cgroups(c, &b);
 	add_option(c, &b);
 	add_end(c, &b);
+	add_fork(c);
 }

@@ -200,7 +200,8 @@ static bool may_have_changed(struct pages *p)
 /* Nothing was freed since a request no larger than this one was refused. */
 static bool known_refused(struct pages *p, const struct request *q)
 {
-	return !may_have_changed(p) && q->bytes >= p->refused_bytes && q->keep >= p->refused_keep && frees_so_far(p) == p->refused_frees;
+	return q->bytes >= p->refused_bytes && q->keep >= p->refused_keep && frees_so_far(p) == p->refused_frees &&
+	       !may_have_changed(p);
 }
 
 /* Room for a commit of the request's size, or what the guard lacks for it, out of free runs

@@ -143,7 +143,8 @@ static size_t less(size_t room, size_t bytes)
 	return room > bytes ? room - bytes : 0;
 }
 
-static void add_level(struct view *v, const struct guard *g, const struct guard_request *q, size_t limit, size_t room)
+static void add_level(struct view *v, const struct guard *g, const struct guard_request *q, size_t limit,
+                      size_t room)
 {
 	size_t held = size_min(q->held, g->granted);
 	size_t cpus = size_min(size_max(g->cpus, 1), MOST_CPUS);

@@ -198,6 +198,12 @@ static void test_room(void **state)
 	says("binds ok /tmp/");
 	says("/cg/a, 724 MiB: with sparena malloc returns NULL shortly before");
 	says("without, the kernel kills a process");
+	says("fork ok not promised: a page that is written after fork is copied then");
+	begin();
+	c.probe.overcommit = 2;
+	check_room(&c);
+	end();
+	says("fork ok promised: the machine has all copies promised before fork returns");
 	plant("cg/a/b/memory.max", "536870912\n");
 	plant("cg/a/b/memory.high", "268435456\n");
 	plant("cg/a/b/memory.current", "134217728\n");
