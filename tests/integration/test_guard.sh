@@ -29,7 +29,7 @@ clean_up()
 	remove_cgroup
 }
 [ "$(id -u)" -eq 0 ] || skip "not root: no cgroup can be made"
-if [ "$case" != machine ]; then
+if [ "$case" != machine ] && [ "$case" != hugetlb ]; then
 	make_cgroup $((box << 20)) || skip "$missing"
 	no_cgroup_swap # what is over the limit would go there: slow, and another test's matter
 fi
@@ -261,6 +261,56 @@ case_machine()
 	{ "$grow" 65536 4096 0 >"$scratch/out"; code=$?; } 2>/dev/null
 	[ $code -eq 137 ] && [ "$(machine_kills)" -gt 0 ] || fail "glibc: exit code $code (the control)"
 	echo "machine, glibc: killed"
+}
+
+# ---- huge pages of a pool: their controller has the kernel refuse, and kills nobody
+
+find_hugetlb()
+{
+	for tree in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/hugetlb; do
+		if grep -qsw hugetlb "$tree/cgroup.controllers"; then
+			# Left as it was found: what we switch on is switched off again.
+			grep -qw hugetlb "$tree/cgroup.subtree_control" || { echo +hugetlb >"$tree/cgroup.subtree_control" && enabled=$tree; }
+			hugetlb_limit=hugetlb.2MB.max
+		elif [ -e "$tree/hugetlb.2MB.limit_in_bytes" ]; then
+			hugetlb_limit=hugetlb.2MB.limit_in_bytes
+		else
+			continue
+		fi 2>/dev/null
+		hugetlb=$tree/sparena-huge-$$
+		mkdir "$hugetlb" 2>/dev/null && [ -e "$hugetlb/$hugetlb_limit" ] && return 0
+	done
+	return 1
+}
+
+case_hugetlb()
+{
+	pool=/proc/sys/vm/nr_hugepages
+	hugetlb=
+	enabled=
+	pages=$(cat "$pool")
+	clean_up()
+	{
+		echo "$pages" >"$pool"
+		[ ! -d "$hugetlb" ] || rmdir "$hugetlb"
+		[ -z "$enabled" ] || echo -hugetlb >"$enabled/cgroup.subtree_control"
+		remove_cgroup
+	}
+	find_hugetlb || skip "no hugetlb controller"
+	echo $((pages + 64)) >"$pool"
+	[ "$(cat "$pool")" -eq $((pages + 64)) ] || skip "no 64 huge pages are to be had"
+	echo 64M >"$hugetlb/$hugetlb_limit"
+	for backing in hugetlb memfd-hugetlb; do
+		# shellcheck disable=SC2016 # the inner shell's
+		sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$hugetlb" env LD_PRELOAD="$library" \
+			SPARENA_CONF=backing:$backing,page:2M timeout 100 "$grow" 65536 4096 20 >"$scratch/out" 2>"$scratch/err" ||
+			{ fail "$backing: exit code $?"; show "$scratch/err"; }
+		out "errno 12"
+		got=$(sed -n 's/null after \([0-9]*\) MiB.*/\1/p' "$scratch/out")
+		at_least "$got" 58 "$backing, limit of the controller 64 MiB: MiB"
+		at_most "$got" 64 "$backing, limit of the controller 64 MiB: MiB"
+		echo "$backing in a hugetlb cgroup of 64 MiB: $got MiB until NULL"
+	done
 }
 
 # ---- limits that change, descriptors that are lost: a program that is told what to do

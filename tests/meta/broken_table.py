@@ -209,7 +209,7 @@ WITHOUT = {
     "unit_conf": "parses options",
     "preload_overcommit_(ulimit|strict)":
         "programs that are tests themselves, where the system gives less; one changes settings of the machine",
-    "integration_guard_(vm|levels|cache|limits|descriptors|memcached|postgresql)":
+    "integration_guard_(vm|hugetlb|levels|cache|limits|descriptors|memcached|postgresql)":
         "the guard as in integration_guard_grow, in other boxes",
     "unit_stats": "prints numbers that it makes up",
     "unit_os_fault": "whose fault it is, and who handles it",
