@@ -153,9 +153,10 @@ static void file_cache_is_room(void **state)
 
 static void high_binds_whom_it_is_to(void **state)
 {
-	struct guard_request q = { .bytes = 40 * MiB, .unit = 4096 };
+	struct guard_request q = { .bytes = 1 * MiB, .unit = 4096 };
 	(void)state;
 	plant(OWN "memory.high", "33554432\n");
+	number(OWN "memory.current", 32 * MiB);
 	assert_true(has_room(100 * MiB));
 	assert_true(guard_ask(&g, &q) > 0);
 	q.terms.high = true; /* what the other was allowed is not for this one */
