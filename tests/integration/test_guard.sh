@@ -113,7 +113,7 @@ race()
 		pids="$pids $!"
 	done
 	for pid in $pids; do
-		wait "$pid" || lost=$((lost + 1))
+		wait "$pid" || { echo "  exit code $?"; lost=$((lost + 1)); }
 	done
 	# The last to be refused saw the cgroup at its fullest.
 	used=$(use_percent "$(sed -n 's/.*use //p' "$scratch"/out.* | sort -n | tail -n 1)")
@@ -131,7 +131,7 @@ case_race()
 			done
 			[ $lost -eq 0 ] || { fail "$n racing, blocks of $block: $lost of $((n * runs)) did not end well"; show "$scratch"/err.*; }
 			no_kills "$n racing"
-			echo "$n racing, blocks of $block: $lost of $((n * runs)) killed"
+			echo "$n racing, blocks of $block: $lost of $((n * runs)) did not end well"
 		done
 	done
 }
