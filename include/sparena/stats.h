@@ -37,6 +37,7 @@ struct sparena_stats {
 	uint64_t backing;        /* 0: private anonymous memory */
 	uint64_t page_size;      /* of the backing */
 	uint64_t granule;        /* smallest unit that is committed */
+	uint64_t guarded;        /* steps of growth refused because the machine or a cgroup had no room */
 };
 
 /*

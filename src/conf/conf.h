@@ -94,9 +94,6 @@ int conf_parse(struct conf *c, const char *text, unsigned scope, size_t total,
 size_t conf_parse_lenient(struct conf *c, const char *text, unsigned scope, size_t total,
                           void (*report)(const char *reason));
 
-/* A limit that is a share becomes one of this box: the machine's memory, or the cgroup's. */
-void conf_set_box(struct conf *c, size_t box);
-
 /*
  * Where the limit is a share, makes it that of the box: the smallest cgroup around the process,
  * or the machine's memory. CONF_UNLIMITED: not known, it stays as it is.

@@ -122,8 +122,7 @@ void heap_fork_prepare(void)
 	news.shared = news.stands = news.done = false;
 	prepare(&heap_process);
 	heap_each(prepare);
-	guard_fork_prepare(&heap_guard);
-	guard_fork_prepare(region_public_guard());
+	guard_fork_prepare(guard_of_process());
 	if (!news.shared)
 		return;
 	if (!news.stands)
@@ -167,8 +166,7 @@ void heap_fork_parent(void)
 	if (news.shared)
 		os_release_faults(&news.faults);
 	child_is_lost = news.shared && !child_has_memory();
-	guard_fork_parent(region_public_guard());
-	guard_fork_parent(&heap_guard);
+	guard_fork_parent(guard_of_process());
 	heap_each(go_on_in_parent);
 	go_on_in_parent(&heap_process);
 }
@@ -223,8 +221,7 @@ static void give_all_memory(void)
 	if (news.shared && news.ends[1] < 0)
 		os_exit(EXIT_NO_MEMORY);
 	/* First, as a copy asks for room. */
-	guard_fork_child(region_public_guard());
-	guard_fork_child(&heap_guard);
+	guard_fork_child(guard_of_process());
 	give_memory(&heap_process);
 	heap_each(give_memory);
 	news.done = true;

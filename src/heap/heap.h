@@ -61,9 +61,6 @@ struct heap {
 	uint64_t caches[BITMAP_WORDS(HEAP_MOST_CACHES)]; /* thread caches; guarded by heap_registry */
 };
 
-/* One for all heaps of the process: what it reads is the same for all. */
-extern struct guard heap_guard;
-
 /* Divides the address space into zones, once it is laid out (heap/metadata.c). */
 void heap_set_zones(struct heap *h);
 

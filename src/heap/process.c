@@ -8,7 +8,6 @@
 #include "stats/stats.h"
 
 struct heap heap_process;
-struct guard heap_guard = GUARD_INITIALIZER("");
 
 void heap_say(const char *text, const char *detail)
 {
@@ -94,8 +93,9 @@ static uint64_t resident_bytes(struct heap *h)
 
 void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
 {
-	struct region_counts counts;
+	struct region_counts counts, meta_counts;
 	region_get_counts(&h->data, &counts);
+	region_get_counts(&h->meta, &meta_counts);
 	*s = (struct sparena_stats){
 		.limit = budget_limit(&h->budget) == CONF_UNLIMITED ? UINT64_MAX : budget_limit(&h->budget),
 		.committed = region_committed(&h->data),
@@ -114,6 +114,7 @@ void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
 		.backing = h->backing,
 		.page_size = h->data.backing.page_size,
 		.granule = h->data.granule,
+		.guarded = counts.guarded + meta_counts.guarded,
 	};
 }
 

@@ -38,7 +38,7 @@ int sparena_heap_create(const char *options, struct sparena_heap **out)
 	if (conf_parse(&c, options, CONF_SCOPE_HEAP, os_memory_total(), error))
 		return refuse(-EINVAL, error);
 	if (c.limit_share)
-		conf_set_box(&c, guard_box(&heap_guard));
+		conf_set_box(&c, guard_box(guard_of_process()));
 	if (conf_check(&c, CONF_LIMIT_MINIMUM, error))
 		return refuse(-EINVAL, error);
 	int err = heap_create(&c, &h, &reason);

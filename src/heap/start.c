@@ -28,7 +28,7 @@ static void read_options(struct conf *c)
 	const char *options = os_is_secure() ? NULL : os_environment("SPARENA_CONF", text, sizeof text);
 	size_t bad = conf_parse_lenient(c, options, CONF_SCOPE_PROCESS, os_memory_total(), report_option);
 	if (c->limit_share)
-		conf_set_box(c, guard_box(&heap_guard));
+		conf_set_box(c, guard_box(guard_of_process()));
 	if (conf_check(c, CONF_LIMIT_MINIMUM, error)) {
 		report_option(error);
 		bad++;
@@ -66,7 +66,7 @@ static int reserve_data(struct heap *h, size_t size, bool huge)
 		.closed = true,
 		.piece = CHUNK_SIZE,
 		.budget = &h->budget,
-		.guard = &heap_guard,
+		.guard = guard_of_process(),
 		.name = name_data,
 	};
 	h->backing = region_choose(&config, &h->conf, h->conf.limit == CONF_UNLIMITED ? 0 : h->conf.limit);
@@ -84,7 +84,7 @@ static int reserve_meta(struct heap *h, size_t data_size)
 		.closed = true,
 		.piece = CHUNK_SIZE,
 		.budget = &h->budget,
-		.guard = &heap_guard,
+		.guard = guard_of_process(),
 		.guard_terms.metadata = true,
 		.name = name_meta,
 	};

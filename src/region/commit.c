@@ -91,6 +91,7 @@ static int populate_missing(struct region *r, const struct span *s, size_t left,
 		err = populate_step(r, first * r->granule, step, granted, &took);
 		pthread_mutex_lock(&r->lock);
 		r->counts.populate_ns += took;
+		r->counts.guarded += granted == 0;
 		left -= step;
 		*reached = first + step / r->granule;
 	}

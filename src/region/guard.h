@@ -53,7 +53,6 @@ struct guard {
 	size_t in_flight;     /* bytes that are being populated: partly counted already */
 	size_t granted;       /* bytes that were ever granted, since the last fork */
 	size_t lack;          /* how much more room the last refusal would have needed; 0: it was granted */
-	uint64_t refusals;
 };
 
 #define GUARD_INITIALIZER(root_directory)                                                     \
@@ -65,6 +64,9 @@ struct guard_request {
 	size_t held;   /* what the asker holds already */
 	struct guard_terms terms;
 };
+
+/* The process's: its regions, of whichever heap, grow in the same room. */
+struct guard *guard_of_process(void);
 
 /*
  * How many of the request's bytes may be populated before asking again: a multiple of
@@ -80,8 +82,6 @@ size_t guard_lack(struct guard *g);
 /* The least limit around this process, the machine's memory at most; OS_UNLIMITED where
  * none can be found out. Looks again when what it knows is older than some ms. */
 size_t guard_box(struct guard *g);
-
-uint64_t guard_refusals(struct guard *g);
 
 /* Closes the descriptors. */
 void guard_close(struct guard *g);

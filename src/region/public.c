@@ -14,11 +14,6 @@
 
 #define NO_SPACE "address space for the region is not to be had: see ulimit -v, and after mlockall ulimit -l"
 
-/* Of all regions of the process that callers make themselves. */
-static struct guard guard = GUARD_INITIALIZER("");
-
-struct guard *region_public_guard(void) { return &guard; }
-
 struct sparena_region {
 	struct region region;
 	struct budget budget;
@@ -41,7 +36,7 @@ static int read_options(struct conf *c, const char *options)
 	if (conf_parse(c, options, CONF_SCOPE_REGION, os_memory_total(), error))
 		return refuse(-EINVAL, error);
 	if (c->limit_share)
-		conf_set_box(c, guard_box(&guard));
+		conf_set_box(c, guard_box(guard_of_process()));
 	return conf_check(c, 0, error) ? refuse(-EINVAL, error) : 0;
 }
 
@@ -57,7 +52,7 @@ static int reserve(struct sparena_region *r, bool closed)
 		.closed = closed,
 		.piece = size_up(size_max(size / MOST_PIECES, 1), CHUNK_SIZE),
 		.budget = &r->budget,
-		.guard = &guard,
+		.guard = guard_of_process(),
 		.name = "sparena: region",
 	};
 	if (region_choose(&config, c, size_min(c->limit, size)) == CONF_BACKING_ANON) {

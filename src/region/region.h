@@ -119,6 +119,7 @@ struct region_counts {
 	uint64_t decommits;
 	uint64_t populate_ns;
 	uint64_t faults_avoided;
+	uint64_t guarded; /* commits that the guard refused */
 	size_t committed_peak;
 };
 
@@ -247,9 +248,6 @@ void region_fork_forget(struct region *r);
 
 /* Whether it is shared memory, which is not mapped in a child. */
 static inline bool region_is_shared(const struct region *r) { return r->backing.file.fd >= 0; }
-
-/* The guard of the regions that sparena_region_reserve() makes (region/public.c). */
-struct guard *region_public_guard(void);
 
 /* Aborts unless the maps, the counts and the budget agree. Nothing may be in flight. */
 void region_check(struct region *r);

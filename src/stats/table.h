@@ -24,6 +24,7 @@
 	X(uncached_threads, count, "Threads that got no thread cache for lack of memory")          \
 	X(backing, text, "Where memory comes from")                                                \
 	X(page_size, bytes, "Page size of the backing")                                            \
-	X(granule, bytes, "Smallest unit that is committed")
+	X(granule, bytes, "Smallest unit that is committed")                                       \
+	X(guarded, count, "Steps of growth refused because the machine or a cgroup had no room")
 
 #endif

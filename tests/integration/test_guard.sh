@@ -92,6 +92,9 @@ case_grow()
 	done
 	conf=thp:never grow_blocks 65536
 	conf=backing:memfd grow_blocks 65536
+	conf=strict:true,stats_print:true
+	boxed "$grow" 65536 4096 20 "$cgroup/$cgroup_usage" >"$scratch/out" 2>"$scratch/err"
+	at_least "$(sed -n 's/^ *guarded *\([0-9]*\).*/\1/p' "$scratch/err")" 1 "statistics: guarded"
 	conf=limit:auto,guard:off
 	boxed "$grow" 65536 4096 5 "$cgroup/$cgroup_usage" >"$scratch/out"
 	out "errno 12"

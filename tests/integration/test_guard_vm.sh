@@ -113,7 +113,7 @@ END
 
 find_kernel
 make_system "$@"
-timeout "${SPARENA_VM_SECONDS:-280}" "$qemu" -accel tcg,thread=multi -cpu max -smp 2 -m 512 -nographic -no-reboot -nic none \
+timeout "${SPARENA_VM_SECONDS:-580}" "$qemu" -accel tcg,thread=multi -cpu max -smp 2 -m 512 -nographic -no-reboot -nic none \
 	-kernel "$kernel" -initrd "$scratch/system" -append "console=ttyS0 quiet panic=-1 oops=panic" \
 	</dev/null >"$scratch/console" 2>&1
 tr -d '\r' <"$scratch/console" | sed -n '/vm: Linux/,$p' >"$scratch/out"
