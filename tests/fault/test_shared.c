@@ -200,15 +200,16 @@ static void use_leaving_nothing(const char *options)
 	MUST_BE_EQUAL(entries(directory), names);
 }
 
+/* The guard keeps descriptors of its own, and has its own tests. */
 static const char *file_options(const char *name)
 {
 	static char text[128];
-	snprintf(text, sizeof text, "backing:file,path:%s%s", directory, name);
+	snprintf(text, sizeof text, "backing:file,guard:off,path:%s%s", directory, name);
 	return text;
 }
 
-static void use_memfd(void) { use_leaving_nothing("backing:memfd"); }
-static void use_closed_memfd(void) { use_leaving_nothing("backing:memfd,closed:true"); }
+static void use_memfd(void) { use_leaving_nothing("backing:memfd,guard:off"); }
+static void use_closed_memfd(void) { use_leaving_nothing("backing:memfd,closed:true,guard:off"); }
 static void use_unnamed(void) { use_leaving_nothing(file_options("")); }
 static void use_named(void) { use_leaving_nothing(file_options("/named")); }
 
