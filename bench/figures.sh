@@ -36,6 +36,49 @@ figure_instructions()
 		subject=sparena ref=stock target=1.02
 }
 
+# Instructions of a pair, the lesser of two: hints of addresses and clocks make it no less.
+instructions_of()
+{
+	for _ in 1 2; do
+		short=$(count_instructions sparena "$1" "$2")
+		long=$(count_instructions sparena "$1" $(($2 * 4)))
+		awk -v d=$((long - short)) -v n=$(($2 * 300)) 'BEGIN { printf "%.2f\n", d / n }'
+	done | sort -n | head -n 1
+}
+
+# Who compiled the library, "GCC 12 x86_64": another one's counts are others.
+compiled_by()
+{
+	readelf -p .comment "$dropin" | sed -n 's/.*GCC: (.*) \([0-9]*\).*/GCC \1/p' | head -n 1 | sed "s/\$/ $(uname -m)/"
+}
+
+write_counts()
+{
+	{ echo "# counted: $(compiled_by)"; sed -n '/^# counted/d; /^#/p' "$kept"; cat "$work/counts"; } >"$work/new"
+	cp "$work/new" "$kept"
+}
+
+# Against those of the last time that somebody wrote the file (BENCH_WRITE=1).
+figure_counts()
+{
+	kept=${BENCH_COUNTS:-$bench/counts.txt}
+	command -v valgrind >/dev/null || { echo "skipped: apt-get install valgrind"; exit 77; }
+	counted=$(sed -n 's/^# counted: //p' "$kept")
+	[ "${BENCH_WRITE-}" ] || [ "$counted" = "$(compiled_by)" ] ||
+		{ echo "skipped: bench/counts.txt is of $counted, this library of $(compiled_by)"; exit 77; }
+	grep -v '^#' "$kept" | while read -r size batches then; do
+		now=$(instructions_of "$size" "$batches")
+		progress "  $size B: $now"
+		printf '%s\n' "$size kept $then" "$size now $now" >>"$work/samples"
+		echo "$size $batches $now" >>"$work/counts"
+	done
+	progress "
+"
+	[ -z "${BENCH_WRITE-}" ] || write_counts
+	summary "Instructions of malloc and free, by size in bytes, in batches of 100 (callgrind), against bench/counts.txt" \
+		subject=now ref=kept target=1.02
+}
+
 figure_hot()
 {
 	need_stock

@@ -4,7 +4,7 @@
 set -eu
 
 bench=$(cd "$(dirname "$0")" && pwd)
-figures='instructions hot touch faults exhausted search commit guard large purge fork'
+figures='instructions counts hot touch faults exhausted search commit guard large purge fork'
 
 usage()
 {
