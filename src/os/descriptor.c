@@ -75,6 +75,11 @@ static int finish(int fd, struct os_file *out)
 	return r;
 }
 
+int os_adopt(int fd, struct os_file *out)
+{
+	return finish(fd, out);
+}
+
 int os_memfd(const char *name, size_t page, struct os_file *out)
 {
 	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;

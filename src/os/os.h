@@ -204,6 +204,9 @@ struct os_file {
  */
 int os_memfd(const char *name, size_t page, struct os_file *out);
 
+/* Any descriptor that was just made, by another number; closed after an error. */
+int os_adopt(int fd, struct os_file *out);
+
 /* An unnamed file (0600) in a directory, open(2) O_TMPFILE. */
 int os_unnamed_file(const char *directory, struct os_file *out);
 

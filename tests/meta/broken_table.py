@@ -212,6 +212,7 @@ WITHOUT = {
     "integration_guard_(vm|hugetlb|levels|cache|limits|descriptors|memcached|postgresql)":
         "the guard as in integration_guard_grow, in other boxes",
     "unit_stats": "prints numbers that it makes up",
+    "unit_os_helper": "a process: what it has, whom it ends with; the memory that it takes is seen in unit_exact",
     "unit_os_fault": "whose fault it is, and who handles it",
     "unit_os_(cgroup|cgroup_level|machine)": "read /proc and /sys, from planted files too",
     "unit_(check|report)": "what `sparena check` says, and how",
