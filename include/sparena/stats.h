@@ -38,6 +38,7 @@ struct sparena_stats {
 	uint64_t page_size;      /* of the backing */
 	uint64_t granule;        /* smallest unit that is committed */
 	uint64_t guarded;        /* steps of growth refused because the machine or a cgroup had no room */
+	uint64_t helper_lost;    /* helper processes (guard:helper) that were killed, of all heaps */
 };
 
 /*

@@ -90,6 +90,10 @@ extern const struct backing_ops backing_memfd;         /* a memory file */
 extern const struct backing_ops backing_memfd_hugetlb; /* a memory file of huge pages */
 extern const struct backing_ops backing_file;          /* a file on tmpfs, hugetlbfs or a disk */
 
+/* Populates a range of a shared backing, as ops->populate, for which somebody else has
+ * taken the room. */
+int backing_populate_taken(struct backing *b, size_t offset, size_t length);
+
 /* ---- fork(2) of a shared backing (backing/child.c) ----------------------------- */
 
 /*

@@ -136,8 +136,14 @@ static int take_room(struct backing *b, size_t offset, size_t length)
 int backing_shared_populate(struct backing *b, size_t offset, size_t length)
 {
 	int err = take_room(b, offset, length);
-	if (!err)
-		err = backing_populate(b, offset, length);
+	if (err)
+		return is_full(err) ? -ENOMEM : err;
+	return backing_populate_taken(b, offset, length);
+}
+
+int backing_populate_taken(struct backing *b, size_t offset, size_t length)
+{
+	int err = backing_populate(b, offset, length);
 	return is_full(err) ? -ENOMEM : err;
 }
 

@@ -204,6 +204,8 @@ static const char *backing_mismatch(const struct conf *c)
 		return "keep: is for backing:file alone";
 	if (!file && !huge && c->page != CONF_AUTO)
 		return "page: is for backing:hugetlb, memfd-hugetlb and file alone";
+	if (c->guard == CONF_GUARD_HELPER && c->backing != CONF_BACKING_MEMFD)
+		return "guard:helper is for backing:memfd alone";
 	return NULL;
 }
 

@@ -28,7 +28,7 @@ enum conf_backing {
 	CONF_BACKING_FILE,
 };
 enum conf_fork { CONF_FORK_COPY, CONF_FORK_EXEC, CONF_FORK_DENY };
-enum conf_guard { CONF_GUARD_AUTO, CONF_GUARD_OFF, CONF_GUARD_HIGH };
+enum conf_guard { CONF_GUARD_AUTO, CONF_GUARD_OFF, CONF_GUARD_HIGH, CONF_GUARD_HELPER };
 enum conf_populate { CONF_POPULATE_AUTO, CONF_POPULATE_TOUCH };
 enum conf_thp { CONF_THP_AUTO, CONF_THP_ALWAYS, CONF_THP_NEVER };
 
@@ -102,7 +102,7 @@ void conf_set_box(struct conf *c, size_t box);
 
 /*
  * Checks what no single option can: the limit against `minimum` (what start-up
- * needs), reserve against limit, path and page against backing. Returns 0, or -EINVAL with the reason in error[].
+ * needs), reserve against limit, path, page and guard against backing. Returns 0, or -EINVAL with the reason in error[].
  */
 int conf_check(const struct conf *c, size_t minimum, char error[CONF_ERROR_MAX]);
 

@@ -29,8 +29,8 @@
 	  "address space to reserve; auto takes as much as there is use for")                      \
 	X(limit, limit, CONF_SCOPE_ALL, "none|auto|SIZE|PERCENT", "none",                          \
 	  "most memory to hold; a percentage, auto: 87.5%, is of the cgroup or machine") \
-	X(guard, choice, CONF_SCOPE_ALL, "auto|off|high", "auto",                                  \
-	  "refuse where the machine or a cgroup is short of memory; high: at memory.high too")     \
+	X(guard, choice, CONF_SCOPE_ALL, "auto|off|high|helper", "auto",                           \
+	  "refuse where memory is short; high: at memory.high too; helper: exact, for memfd")      \
 	X(guard_margin, margin, CONF_SCOPE_ALL, "auto|SIZE", "auto",                               \
 	  "memory that the guard leaves to others; auto: a 64th, 1 to 16 MiB")                     \
 	X(decay_ms, decay, CONF_SCOPE_HEAPS, "NUMBER|never", "500",                              \

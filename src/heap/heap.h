@@ -120,7 +120,7 @@ void heap_stats(struct heap *h, struct sparena_stats *s, bool resident);
 /* One line on stderr: "sparena: ", text and detail. */
 void heap_say(const char *text, const char *detail);
 
-/* Prints what the options ask for at exit. */
+/* Ends the helper process, and prints what the options ask for at exit. */
 void heap_at_exit(void);
 
 #endif

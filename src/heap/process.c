@@ -115,6 +115,7 @@ void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
 		.page_size = h->data.backing.page_size,
 		.granule = h->data.granule,
 		.guarded = counts.guarded + meta_counts.guarded,
+		.helper_lost = charger_lost(&guard_of_process()->charger),
 	};
 }
 
@@ -124,6 +125,7 @@ void heap_at_exit(void)
 	struct sparena_stats s;
 	if (!h->data.base || os_pid() != h->owner_pid)
 		return;
+	charger_end(&guard_of_process()->charger);
 	if (!h->conf.stats_print && !h->conf.stats_file[0])
 		return;
 	heap_stats(h, &s, true);

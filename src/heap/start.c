@@ -283,6 +283,8 @@ int heap_start(void)
 	else
 		conf_default(&h->conf);
 	h->owner_pid = os_pid();
+	guard_of_process()->charger.say = heap_say;
+	guard_of_process()->charger.says_losses = h->conf.log;
 
 	int err = heap_open(h); /* after an error: another try with the next malloc */
 	if (err) {

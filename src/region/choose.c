@@ -40,6 +40,7 @@ enum conf_backing region_choose(struct region_config *r, const struct conf *c, s
 	r->keep = c->keep;
 	r->touch = c->populate == CONF_POPULATE_TOUCH;
 	region_choose_guard(r, c);
+	r->exact = c->guard == CONF_GUARD_HELPER;
 	if (backing != CONF_BACKING_ANON)
 		r->huge_in = 0;
 	return backing;

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "os/os.h"
+#include "region/exact.h"
 #include "region/span.h"
 
 /* ---- access ---------------------------------------------------------------- */
@@ -58,17 +59,51 @@ static size_t ask_guard(struct region *r, size_t unit, size_t left)
 	return guard_ask(r->guard, &q);
 }
 
-/* One step, without the lock. `granted` may be more than the step, and 0 is a refusal. */
-static int populate_step(struct region *r, size_t offset, size_t length, size_t granted, uint64_t *took)
+/* What is to be populated next, of the `left` bytes of a commit. */
+struct step {
+	size_t offset;
+	size_t length; /* all that is missing there; then what was populated, or was to be */
+	size_t unit;
+	size_t left;
+	bool refused; /* there is no room, by estimate or in fact */
+};
+
+/* By the guard's estimate. */
+static int populate_estimated(struct region *r, struct step *s)
 {
-	*took = 0;
+	size_t granted = ask_guard(r, s->unit, s->left);
+	s->length = size_min(granted, s->length);
+	s->refused = !granted;
 	if (!granted)
 		return -ENOMEM;
-	uint64_t start = os_clock_ns();
-	int err = r->backing.ops->populate(&r->backing, offset, length);
-	*took = os_clock_ns() - start;
+	int err = r->backing.ops->populate(&r->backing, s->offset, s->length);
 	if (r->guarded)
 		guard_done(r->guard, granted);
+	return err;
+}
+
+/* Where a helper takes room, exactly; false: there is none, and nothing was done. */
+static bool populate_exact(struct region *r, struct step *s, int *err)
+{
+	size_t length = size_min(s->length, EXACT_STEP);
+	*err = exact_take(r, s->offset, length);
+	if (*err == -EAGAIN)
+		return false;
+	s->length = length;
+	s->refused = *err == -ENOMEM;
+	if (!*err)
+		*err = backing_populate_taken(&r->backing, s->offset, length);
+	return true;
+}
+
+/* Without the lock. */
+static int populate_step(struct region *r, struct step *s, uint64_t *took)
+{
+	uint64_t start = os_clock_ns();
+	int err;
+	if (!populate_exact(r, s, &err))
+		err = populate_estimated(r, s);
+	*took = os_clock_ns() - start;
 	return err;
 }
 
@@ -84,16 +119,15 @@ static int populate_missing(struct region *r, const struct span *s, size_t left,
 	int err = 0;
 	*reached = s->first;
 	while (!err && next_missing(r, *reached, s->end, &first, &past)) {
+		struct step step = { first * r->granule, (past - first) * r->granule, unit, left, false };
 		uint64_t took;
 		pthread_mutex_unlock(&r->lock);
-		size_t granted = ask_guard(r, unit, left);
-		size_t step = size_min(granted, (past - first) * r->granule);
-		err = populate_step(r, first * r->granule, step, granted, &took);
+		err = populate_step(r, &step, &took);
 		pthread_mutex_lock(&r->lock);
 		r->counts.populate_ns += took;
-		r->counts.guarded += granted == 0;
-		left -= step;
-		*reached = first + step / r->granule;
+		r->counts.guarded += step.refused;
+		left -= step.length;
+		*reached = first + step.length / r->granule;
 	}
 	return err;
 }

@@ -117,6 +117,7 @@ static void scan(struct guard *g, uint64_t now)
 	if (os_cgroup_find(g->root, &g->found) || (!g->stale && is_same_place(&g->place, &g->found)))
 		return;
 	g->stale = false;
+	g->moves += !is_same_place(&g->place, &g->found);
 	g->place = g->found;
 	let_go(g);
 	keep_levels(g);
@@ -286,7 +287,34 @@ void guard_done(struct guard *g, size_t granted)
 	pthread_mutex_unlock(&g->lock);
 }
 
+void guard_bypass(struct guard *g, size_t bytes)
+{
+	pthread_mutex_lock(&g->lock);
+	g->allowance = less(g->allowance, bytes);
+	g->in_flight += bytes;
+	g->granted += bytes;
+	pthread_mutex_unlock(&g->lock);
+}
+
+void guard_forget(struct guard *g)
+{
+	pthread_mutex_lock(&g->lock);
+	g->allowance = 0;
+	pthread_mutex_unlock(&g->lock);
+}
+
 /* ---- questions, and the end --------------------------------------------------------- */
+
+unsigned guard_place(struct guard *g)
+{
+	pthread_mutex_lock(&g->lock);
+	uint64_t now = os_clock_ms();
+	if (now >= g->scan_at)
+		scan(g, now);
+	unsigned moves = g->moves;
+	pthread_mutex_unlock(&g->lock);
+	return moves;
+}
 
 size_t guard_lack(struct guard *g)
 {
@@ -320,11 +348,20 @@ void guard_close(struct guard *g)
 	g->scan_at = 0;
 	g->allowance = 0;
 	pthread_mutex_unlock(&g->lock);
+	charger_close(&g->charger);
 }
 
-void guard_fork_prepare(struct guard *g) { pthread_mutex_lock(&g->lock); }
+void guard_fork_prepare(struct guard *g)
+{
+	charger_fork_prepare(&g->charger);
+	pthread_mutex_lock(&g->lock);
+}
 
-void guard_fork_parent(struct guard *g) { pthread_mutex_unlock(&g->lock); }
+void guard_fork_parent(struct guard *g)
+{
+	pthread_mutex_unlock(&g->lock);
+	charger_fork_parent(&g->charger);
+}
 
 /* What is in flight, is so in the parent; and what is held, is shared with it. */
 void guard_fork_child(struct guard *g)
@@ -334,4 +371,5 @@ void guard_fork_child(struct guard *g)
 	g->allowance = 0;
 	g->scan_at = 0;
 	pthread_mutex_unlock(&g->lock);
+	charger_fork_child(&g->charger);
 }

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backing/charger.h"
 #include "os/cgroup.h"
 #include "os/os.h"
 
@@ -37,6 +38,7 @@ struct guard {
 	bool stale;           /* descriptors are lost, or a cgroup is gone */
 	uint64_t scan_at;     /* when to look for the cgroup again, ms */
 	struct os_cgroup place, found;
+	unsigned moves;       /* how often the place was another one */
 	unsigned levels;
 	struct os_cgroup_files files[GUARD_MOST_LEVELS];
 	struct os_file meminfo;
@@ -53,10 +55,14 @@ struct guard {
 	size_t in_flight;     /* bytes that are being populated: partly counted already */
 	size_t granted;       /* bytes that were ever granted, since the last fork */
 	size_t lack;          /* how much more room the last refusal would have needed; 0: it was granted */
+
+	/* Has a lock of its own, which is never taken together with this one's. */
+	struct charger charger;
 };
 
 #define GUARD_INITIALIZER(root_directory)                                                     \
-	{ .root = (root_directory), .lock = PTHREAD_MUTEX_INITIALIZER, .meminfo = { .fd = -1 } }
+	{ .root = (root_directory), .lock = PTHREAD_MUTEX_INITIALIZER, .meminfo = { .fd = -1 }, \
+	  .charger = CHARGER_INITIALIZER }
 
 struct guard_request {
 	size_t bytes;  /* still to be populated, all in all */
@@ -76,6 +82,19 @@ struct guard *guard_of_process(void);
 size_t guard_ask(struct guard *g, const struct guard_request *q);
 void guard_done(struct guard *g, size_t granted);
 
+/*
+ * So many bytes are going to be populated without asking, until guard_done(): they are in
+ * flight, and not to be had by what was allowed before.
+ */
+void guard_bypass(struct guard *g, size_t bytes);
+
+/* What was allowed before is so no more. */
+void guard_forget(struct guard *g);
+
+/* A number that is another one when the process was moved to another cgroup; looks for
+ * that once a second at most. */
+unsigned guard_place(struct guard *g);
+
 /* How much room the last refusal lacked; 0 after a grant. */
 size_t guard_lack(struct guard *g);
 
@@ -83,7 +102,7 @@ size_t guard_lack(struct guard *g);
  * none can be found out. Looks again when what it knows is older than some ms. */
 size_t guard_box(struct guard *g);
 
-/* Closes the descriptors. */
+/* Closes the descriptors, and ends the helper. */
 void guard_close(struct guard *g);
 
 void guard_fork_prepare(struct guard *g);

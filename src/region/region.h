@@ -109,6 +109,7 @@ struct region_config {
 	struct budget *budget;
 	struct guard *guard;    /* knows the box that a limit may be a share of; NULL: nobody does */
 	bool unguarded;         /* but is not asked before something is populated */
+	bool exact;             /* a helper takes the room, where the backing is of a kind for that */
 	struct guard_terms guard_terms;
 	const char *name; /* for /proc/PID/maps; lives as long as the region */
 };
@@ -119,7 +120,7 @@ struct region_counts {
 	uint64_t decommits;
 	uint64_t populate_ns;
 	uint64_t faults_avoided;
-	uint64_t guarded; /* commits that the guard refused */
+	uint64_t guarded; /* commits that the guard refused, or the kernel to a helper */
 	size_t committed_peak;
 };
 
@@ -133,6 +134,7 @@ struct region {
 	struct budget *budget;
 	struct guard *guard;    /* NULL: none */
 	bool guarded;           /* it is asked before something is populated */
+	bool exact;             /* a helper takes room first, and it is asked where there is none */
 	struct guard_terms guard_terms;
 
 	pthread_mutex_t lock;    /* guards everything below */

@@ -123,6 +123,7 @@ int region_init(struct region *r, const struct region_config *c)
 	take_granule(r, c);
 	/* Pages of a pool are there already, and a lack of them kills nobody. */
 	r->guarded = c->guard && !c->unguarded && r->backing.page_size == os_page_size();
+	r->exact = c->exact && r->guarded && c->backing == &backing_memfd && r->backing.allocates;
 	r->base = r->backing.base;
 	r->size = r->backing.size;
 	r->huge_from = huge_zone_start(r->size, c->huge_in);

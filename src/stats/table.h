@@ -25,6 +25,7 @@
 	X(backing, text, "Where memory comes from")                                                \
 	X(page_size, bytes, "Page size of the backing")                                            \
 	X(granule, bytes, "Smallest unit that is committed")                                       \
-	X(guarded, count, "Steps of growth refused because the machine or a cgroup had no room")
+	X(guarded, count, "Steps of growth refused because the machine or a cgroup had no room")   \
+	X(helper_lost, count, "Helper processes that were killed, of all heaps")
 
 #endif

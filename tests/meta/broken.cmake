@@ -25,7 +25,7 @@ function(broken_like copy original)
     RUNTIME_OUTPUT_DIRECTORY ${broken_dir} LIBRARY_OUTPUT_DIRECTORY ${broken_dir})
 endfunction()
 
-foreach(program test_os test_guard test_region test_region_fork test_pages test_heap test_failpoints)
+foreach(program test_os test_guard test_exact test_region test_region_fork test_pages test_heap test_failpoints)
   get_target_property(source ${program} SOURCES)
   get_target_property(folder ${program} SOURCE_DIR)
   add_executable(broken_${program} ${folder}/${source})

@@ -109,6 +109,7 @@ static void test_values(void **state)
 	assert_int_equal(good("reserve:1T", PROCESS)->reserve, TiB);
 	assert_int_equal(good("reserve:1T,reserve:auto", PROCESS)->reserve, CONF_AUTO);
 	assert_int_equal(good("guard:off", REGION)->guard, CONF_GUARD_OFF);
+	assert_int_equal(good("guard:helper", REGION)->guard, CONF_GUARD_HELPER);
 	assert_int_equal(good("guard:high,guard_margin:8M", HEAP)->guard, CONF_GUARD_HIGH);
 	assert_int_equal(c.guard_margin, 8 * MiB);
 	assert_int_equal(good("guard_margin:8M,guard_margin:auto", PROCESS)->guard_margin, CONF_AUTO);
@@ -200,7 +201,7 @@ static void test_bad_values(void **state)
 	    "limit:\"18446744073709551616\" is too large: at most 16E less one byte");
 	bad("reserve:x", PROCESS,
 	    "reserve:\"x\" is not a size: use bytes or a number with K, M, G, T (64M) or auto");
-	bad("guard:on", PROCESS, "guard:\"on\" is not known: use auto, off or high");
+	bad("guard:on", PROCESS, "guard:\"on\" is not known: use auto, off, high or helper");
 	bad("guard_margin:0", PROCESS,
 	    "guard_margin:\"0\" leaves nothing: use a size or auto, or guard:off");
 	bad("guard_margin:x", PROCESS,
@@ -370,12 +371,14 @@ static void test_mismatch(void **state)
 		{"backing:memfd,path:/tmp", "path: is for backing:file alone"},
 		{"keep:true", "keep: is for backing:file alone"},
 		{"backing:hugetlb,keep:true", "keep: is for backing:file alone"},
+		{"guard:helper", "guard:helper is for backing:memfd alone"},
+		{"guard:helper,backing:memfd-hugetlb", "guard:helper is for backing:memfd alone"},
 		{"page:2M", "page: is for backing:hugetlb, memfd-hugetlb and file alone"},
 		{"backing:memfd,page:1G", "page: is for backing:hugetlb, memfd-hugetlb and file alone"},
 	};
 	static const char *const right[] = {
 		"backing:file,path:/tmp", "backing:file,path:/tmp/x,keep:true,page:2M", "backing:hugetlb,page:1G",
-		"backing:memfd-hugetlb,page:2M,limit:8M", "backing:memfd,keep:false,page:auto,path:",
+		"backing:memfd-hugetlb,page:2M,limit:8M", "backing:memfd,keep:false,page:auto,path:", "backing:memfd,guard:helper",
 	};
 
 	(void)state;
