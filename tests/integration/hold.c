@@ -8,6 +8,8 @@
  *   root DIR   chroot(2); prints "root 0", or an errno
  *   nobody     drops its privileges; prints "nobody 0", or an errno
  *   maps       prints "maps N", how many mappings there are
+ *   books      the library's; prints "books N", what is resident and not charged, or the reverse
+ *   lost       prints "lost N", helper processes
  *   fork       a child takes 1 MiB; prints "fork 0", or its status
  * Ends with its input. Everything by system calls, so that nobody else allocates.
  */
@@ -20,6 +22,10 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "sparena/stats.h"
+
+#pragma weak sparena_stats_get /* of a library that is loaded before it */
 
 #define BLOCK ((size_t)64 << 10)
 #define A_MIB (((size_t)1 << 20) / BLOCK)
@@ -41,6 +47,20 @@ static size_t give(size_t n)
 	while (count && before - count < n)
 		free(blocks[--count]);
 	return before - count;
+}
+
+static struct sparena_stats stats(void)
+{
+	struct sparena_stats s = { 0 };
+	if (sparena_stats_get && sparena_stats_get(NULL, &s, sizeof s))
+		s.resident = 1;
+	return s;
+}
+
+static long long difference(void)
+{
+	struct sparena_stats s = stats();
+	return (long long)(s.resident - s.committed - s.metadata);
 }
 
 static int in_child(void)
@@ -88,6 +108,10 @@ static void obey(const char *line, char *answer, size_t size)
 		snprintf(answer, size, "nobody %d\n", result(setgid(65534)) + result(setuid(65534)));
 	} else if (!strncmp(line, "maps", 4)) {
 		snprintf(answer, size, "maps %zu\n", mappings());
+	} else if (!strncmp(line, "books", 5)) {
+		snprintf(answer, size, "books %lld\n", difference());
+	} else if (!strncmp(line, "lost", 4)) {
+		snprintf(answer, size, "lost %llu\n", (unsigned long long)stats().helper_lost);
 	} else if (!strncmp(line, "fork", 4)) {
 		snprintf(answer, size, "fork %d\n", in_child());
 	} else {

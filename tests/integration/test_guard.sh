@@ -13,6 +13,8 @@ support=$(dirname "$0")/../support
 . "$support/cgroup.sh"
 # shellcheck source=tests/support/process.sh
 . "$support/process.sh"
+# shellcheck source=tests/support/hold.sh
+. "$support/hold.sh"
 usage="usage: test_guard.sh CASE GROW HOLD LIBRARY"
 case=${1:?$usage}
 grow=${2:?}
@@ -22,7 +24,6 @@ runs=${SPARENA_GUARD_RUNS:-2}
 quick=${SPARENA_GUARD_QUICK-}
 box=256
 
-holder=
 clean_up()
 {
 	[ -z "$holder" ] || end_process "$holder" KILL
@@ -318,41 +319,11 @@ case_hugetlb()
 
 # ---- limits that change, descriptors that are lost: a program that is told what to do
 
-start_holder()
-{
-	rm -f "$scratch/tell"
-	mkfifo "$scratch/tell" || exit 1
-	: >"$scratch/told"
-	boxed "$hold" <"$scratch/tell" >"$scratch/told" 2>"$scratch/err" &
-	holder=$!
-	exec 9>"$scratch/tell"
-	lines=0
-}
-
-# tell COMMAND: its answer's number is in $answer.
-tell()
-{
-	echo "$1" >&9
-	lines=$((lines + 1))
-	tries=0
-	until [ "$(wc -l <"$scratch/told")" -ge $lines ]; do
-		tries=$((tries + 1))
-		if [ $tries -ge 200 ] || has_ended "$holder"; then
-			fail "$1: no answer"
-			show "$scratch/told" "$scratch/err"
-			finish
-		fi
-		sleep 0.05
-	done
-	answer=$(sed -n "${lines}s/.* //p" "$scratch/told")
-	echo "  $1: $(sed -n "${lines}p" "$scratch/told")"
-}
+start_holder() { hold_start boxed "$hold"; }
 
 stop_holder()
 {
-	exec 9>&-
-	wait "$holder" || fail "the holder: exit code $?"
-	holder=
+	hold_stop
 	no_kills "the holder"
 }
 

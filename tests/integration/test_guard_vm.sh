@@ -18,10 +18,10 @@ cache=${4:?$usage}
 shift 4
 quick=
 case $# in
-0) quick=1 && set -- grow race high machine ;;
+0) quick=1 && set -- grow race high helper machine ;;
 esac
-[ "$1" != all ] || set -- grow race levels high limits descriptors python machine
-tools="sh cat sed grep awk mount umount head tail sort seq mktemp rm mkdir rmdir mkfifo sleep wc basename dirname id stat
+[ "$1" != all ] || set -- grow race levels high limits descriptors python helper machine
+tools="sh cat ls sed grep awk mount umount head tail sort seq mktemp rm mkdir rmdir mkfifo sleep wc basename dirname id stat
 	timeout env tr chmod date cut"
 qemu=$(command -v qemu-system-x86_64) || skip "no qemu-system-x86_64"
 [ "$(uname -m)" = x86_64 ] || skip "for x86-64 alone"
@@ -78,7 +78,7 @@ make_system()
 	done
 	mkdir -p "$root/bin" && cp -L "$(command -v sh)" "$root/bin/sh"
 	put_python
-	cp "$here/test_guard.sh" "$root/test/tests/integration/"
+	cp "$here/test_guard.sh" "$here/test_guard_helper.sh" "$root/test/tests/integration/"
 	cp "$here"/../support/*.sh "$here"/../support/*.py "$root/test/tests/support/"
 	cp "$grow" "$root/test/grow" && cp "$hold" "$root/test/hold" && cp -L "$library" "$root/test/library.so" || exit 1
 	write_init "$@" >"$root/init"
@@ -100,7 +100,11 @@ mount -t tmpfs tmpfs /tmp
 export SPARENA_GUARD_MACHINE=1 SPARENA_GUARD_RUNS=${SPARENA_GUARD_RUNS:-1} SPARENA_GUARD_QUICK=$quick
 echo "vm: Linux \$(cat /proc/sys/kernel/osrelease), \$(sed -n 's/MemTotal: *//p' /proc/meminfo)"
 for case in $*; do
-	sh /test/tests/integration/test_guard.sh \$case /test/grow /test/hold /test/library.so 2>&1
+	if [ \$case = helper ]; then
+		SPARENA_GUARD_HITS=${SPARENA_GUARD_HITS:-2} sh /test/tests/integration/test_guard_helper.sh hits /test/hold /test/library.so 2>&1
+	else
+		sh /test/tests/integration/test_guard.sh \$case /test/grow /test/hold /test/library.so 2>&1
+	fi
 	echo "vm: \$case ended with \$?, \$(cut -d' ' -f1 /proc/uptime) s"
 done
 echo "vm: done"
