@@ -35,6 +35,9 @@ void check_limits(struct check *c);
 void check_cgroup(struct check *c);
 void check_room(struct check *c);
 
+/* Where the options ask for guard:helper. */
+void check_helper(struct check *c);
+
 /* What was given as options, against what the others found; and whether the drop-in
  * starts with them. */
 void check_options(struct check *c);

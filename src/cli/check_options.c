@@ -82,4 +82,6 @@ void check_options(struct check *c)
 		report_add(&c->report, "options", REPORT_PROBLEM, "not valid", c->options_error, NULL);
 	else
 		add_fit(c);
+	if (c->options_valid && c->conf.guard == CONF_GUARD_HELPER)
+		check_helper(c);
 }

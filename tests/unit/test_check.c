@@ -228,6 +228,42 @@ static void test_room(void **state)
 	assert_int_equal(c.report.problems, 0);
 }
 
+static void run_helper(void)
+{
+	begin();
+	c.options_given = c.options_valid = true;
+	c.conf.backing = CONF_BACKING_MEMFD;
+	c.conf.guard = CONF_GUARD_HELPER;
+	check_options(&c);
+	end();
+	assert_int_equal(c.report.problems, 0);
+}
+
+/* Who goes first, and with whom. */
+static void test_helper(void **state)
+{
+	(void)state;
+	plant_v2("/a/b");
+	run_helper();
+	says("helper note oom_score_adj above 0: the kernel would take the process before a helper");
+	plant("proc/self/oom_score_adj", "1\n");
+	run_helper();
+	says("helper note oom_score_adj above 0");
+	plant("proc/self/oom_score_adj", "-999\n");
+	run_helper();
+	says("helper ok goes first: the kernel takes the helper process, not this one");
+	plant("proc/sys/vm/panic_on_oom", "1\n");
+	run_helper();
+	says("helper note vm.panic_on_oom: the machine ends");
+	plant("cg/a/memory.oom.group", "1\n");
+	run_helper();
+	says("helper note memory.oom.group: the kernel kills a whole cgroup here");
+	plant("cg/a/memory.oom.group", "0\n");
+	plant("proc/sys/vm/panic_on_oom", "0\n");
+	run_helper();
+	says("helper ok goes first");
+}
+
 static void test_limit_and_machine(void **state)
 {
 	(void)state;
@@ -423,6 +459,7 @@ int main(void)
 		cmocka_unit_test_setup(test_cgroup_with_limit_given, plant_clear),
 		cmocka_unit_test_setup(test_limit_and_machine, plant_clear),
 		cmocka_unit_test_setup(test_room, plant_clear),
+		cmocka_unit_test_setup(test_helper, plant_clear),
 		cmocka_unit_test_setup(test_cgroup_strange, plant_clear),
 		cmocka_unit_test_setup(test_cgroup_not_seen, plant_clear),
 		cmocka_unit_test_setup(test_thp, plant_clear),
