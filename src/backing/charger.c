@@ -13,8 +13,7 @@
 /* System calls in which a thread may be cancelled would leave the lock behind. */
 static int lock(struct charger *c)
 {
-	int before;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	int before = os_hold_cancel();
 	pthread_mutex_lock(&c->lock);
 	return before;
 }
@@ -22,7 +21,7 @@ static int lock(struct charger *c)
 static void unlock(struct charger *c, int before)
 {
 	pthread_mutex_unlock(&c->lock);
-	pthread_setcancelstate(before, &before);
+	os_allow_cancel(before);
 }
 
 /* ---- having one ---------------------------------------------------------------------- */

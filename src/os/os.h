@@ -281,6 +281,14 @@ int os_wait_byte(int fd);
 /* Waits for the end of a child, waitpid(2). */
 void os_reap(int pid);
 
+/*
+ * Between these the thread is not cancelled, pthread_setcancelstate(3): many a system call
+ * is a place for that, and waiting is, so that locks would stay locked. What the first
+ * returns is for the second. They may be nested.
+ */
+int os_hold_cancel(void);
+void os_allow_cancel(int before);
+
 /* Ends the process at once, _exit(2). */
 _Noreturn void os_exit(int status);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +46,21 @@ void os_reap(int pid)
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	errno = saved_errno;
+}
+
+int os_hold_cancel(void)
+{
+	int before = PTHREAD_CANCEL_ENABLE;
+
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	return before;
+}
+
+void os_allow_cancel(int before)
+{
+	int unused;
+
+	(void)pthread_setcancelstate(before, &unused);
 }
 
 void os_exit(int status)

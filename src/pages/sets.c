@@ -63,6 +63,8 @@ void pages_end(struct pages *p)
 void pages_wait(struct pages *p)
 {
 	p->waiting++;
+	int before = os_hold_cancel();
 	pthread_cond_wait(&p->changed, &p->lock);
+	os_allow_cancel(before);
 	p->waiting--;
 }

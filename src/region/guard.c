@@ -327,6 +327,7 @@ size_t guard_lack(struct guard *g)
 size_t guard_box(struct guard *g)
 {
 	struct guard_request nothing = { .unit = 1 };
+	int before = os_hold_cancel();
 	pthread_mutex_lock(&g->lock);
 	uint64_t now = os_clock_ms();
 	if (!g->box || now >= g->until) {
@@ -336,6 +337,7 @@ size_t guard_box(struct guard *g)
 	}
 	size_t box = g->box;
 	pthread_mutex_unlock(&g->lock);
+	os_allow_cancel(before);
 	return box;
 }
 

@@ -101,6 +101,7 @@ void span_discard_lingering(struct region *r)
 int span_run(struct region *r, const struct span *s,
              int (*work)(struct region *r, const struct span *s, size_t argument), size_t argument)
 {
+	int before = os_hold_cancel();
 	pthread_mutex_lock(&r->lock);
 	int err = span_claim(r, s);
 	if (!err) {
@@ -108,5 +109,6 @@ int span_run(struct region *r, const struct span *s,
 		span_let_go(r, s);
 	}
 	pthread_mutex_unlock(&r->lock);
+	os_allow_cancel(before);
 	return err;
 }

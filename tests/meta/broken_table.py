@@ -219,7 +219,7 @@ WITHOUT = {
     "unit_os_(cgroup|cgroup_level|machine)": "read /proc and /sys, from planted files too",
     "unit_(check|report)": "what `sparena check` says, and how",
     "unit_runset": "an index; whether what it lists is backed is seen in unit_pages",
-    "preload_(constructor|atexit|key|dlopen|fork|fork_in_thread|close_all)(_linked)?":
+    "preload_(constructor|atexit|key|dlopen|fork|fork_in_thread|close_all|cancel)(_linked)?|preload_cancel_(limit|backing)_.*":
         "that malloc works there at all; its promises are the same as in preload_family",
     "integration_check(_(cgroup|hugetlb|swap|zram|overcommit|thp|ksm))?":
         "what `sparena check` finds; it changes settings of the machine",

@@ -260,6 +260,40 @@ static void case_close_all(void)
 		CHECK(close(fd) == -1 && errno == EBADF);
 }
 
+/* A thread that is to be cancelled is so where the program says, not in a malloc that needs
+ * system calls, nor in a free: whoever comes after it would wait for ever. */
+static bool went_through;
+
+static void *allocate_cancelled(void *unused)
+{
+	CHECK(pthread_cancel(pthread_self()) == 0);
+	for (unsigned i = 0; i < 20; i++) {
+		churn(i);
+		unsigned char *p = malloc(4 << 20);
+		CHECK(p);
+		p[0] = 1;
+		free(p);
+	}
+	went_through = true;
+	pthread_testcancel();
+	return unused;
+}
+
+static void case_cancel(void)
+{
+	pthread_t thread;
+	void *result;
+	usleep(50000); /* what was looked up at the start is looked up again */
+	CHECK(pthread_create(&thread, NULL, allocate_cancelled, NULL) == 0);
+	CHECK(pthread_join(thread, &result) == 0);
+	CHECK(result == PTHREAD_CANCELED && went_through);
+	for (unsigned i = 0; i < 20; i++)
+		churn(i);
+	void *p = malloc(32 << 20);
+	CHECK(p);
+	free(p);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -272,6 +306,7 @@ static const struct {
 	{ "fork", case_fork },
 	{ "fork_in_thread", case_fork_in_thread },
 	{ "close_all", case_close_all },
+	{ "cancel", case_cancel },
 };
 
 int main(int argc, char **argv)
