@@ -55,8 +55,12 @@ bool charger_wants(struct charger *c, unsigned place, size_t *bytes)
 	int before = lock(c);
 	leave_other_place(c, place);
 	bool wanted = !c->helper.pid && os_clock_ms() >= c->again_at;
-	if (wanted)
-		*bytes = os_helper_cost(CHARGER_BALLAST);
+	if (wanted) {
+		struct os_helper_need need;
+		os_helper_measure(CHARGER_BALLAST, c->text, &need);
+		*bytes = need.cost;
+		c->weight = need.weight;
+	}
 	unlock(c, before);
 	return wanted;
 }
@@ -67,7 +71,7 @@ static const char *start(struct charger *c, unsigned place)
 		return "oom_score_adj is above 0, or cannot be read: the kernel would take this process first";
 	c->place = place;
 	c->started_at = os_clock_ms();
-	switch (os_helper_start(CHARGER_BALLAST, &c->helper)) {
+	switch (os_helper_start(CHARGER_BALLAST, c->weight, &c->helper)) {
 	case 0:
 		return NULL;
 	case -ENOSYS:

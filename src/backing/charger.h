@@ -23,9 +23,11 @@ struct charger {
 	uint64_t again_at;    /* not to be started before, ms */
 	unsigned wait;        /* from one to the next, ms */
 	uint64_t lost;        /* helpers that were ended by others */
+	size_t weight;        /* that the next one is to have */
 	bool told;            /* why there is none */
 	void (*say)(const char *text, const char *detail); /* to people; NULL: nothing is said */
 	bool says_losses;     /* each of them, too */
+	char text[OS_HELPER_TEXT_MAX];
 };
 
 #define CHARGER_INITIALIZER { .lock = PTHREAD_MUTEX_INITIALIZER, .helper.socket.fd = -1 }

@@ -2,7 +2,6 @@
 /* Starting the helper process: whether, at what cost, and how. */
 #define _GNU_SOURCE
 #include "os/helper.h"
-#include "os/machine.h"
 #include "base/base.h"
 
 #include <errno.h>
@@ -44,7 +43,7 @@ _Static_assert(sizeof(struct os_helper_task) <= 2048, "the stack needs its room"
 
 bool os_helper_goes_first(const char *root)
 {
-	char path[OS_MACHINE_PATH_MAX], score[OS_VICTIM_SIZE];
+	char path[256], score[OS_VICTIM_SIZE];
 	struct text t;
 
 	text_init(&t, path, sizeof(path));
@@ -52,26 +51,17 @@ bool os_helper_goes_first(const char *root)
 	return !t.cut && os_read_file(path, score, sizeof(score), NULL) == 0 && strtol(score, NULL, 10) <= 0;
 }
 
-/* A line of /proc/self/status, in bytes; 0 where it is not to be had. */
-static size_t own(const char *name)
+void os_helper_measure(size_t ballast, char text[OS_HELPER_TEXT_MAX], struct os_helper_need *out)
 {
-	char text[4096];
-	size_t bytes = 0;
+	size_t private_pages = 0, tables = 0, file_pages = 0;
 
-	if (os_read_file("/proc/self/status", text, sizeof(text), NULL) == 0)
-		(void)os_field_bytes(text, name, &bytes);
-	return bytes;
-}
-
-size_t os_helper_cost(size_t ballast)
-{
-	return ballast + STACK_SIZE + KERNEL_COST + own("RssAnon") + own("VmPTE");
-}
-
-/* How often the ballast is mapped, so that it outweighs us. */
-static size_t copies(size_t ballast)
-{
-	return (LOST_PAGES * os_page_size() + own("RssFile") + MORE_WEIGHT) / ballast;
+	if (os_read_file("/proc/self/status", text, OS_HELPER_TEXT_MAX, NULL) == 0) {
+		(void)os_field_bytes(text, "RssAnon", &private_pages);
+		(void)os_field_bytes(text, "RssFile", &file_pages);
+		(void)os_field_bytes(text, "VmPTE", &tables);
+	}
+	out->cost = ballast + STACK_SIZE + KERNEL_COST + private_pages + tables;
+	out->weight = LOST_PAGES * os_page_size() + file_pages + MORE_WEIGHT;
 }
 
 /* After unshare(2) of PID namespaces the next child is the first of the new one, and all
@@ -123,7 +113,7 @@ static unsigned most_descriptors(void)
 	return (unsigned)limit.rlim_cur;
 }
 
-static void fill_in(struct os_helper_task *t, size_t ballast)
+static void fill_in(struct os_helper_task *t, size_t ballast, size_t weight)
 {
 	size_t page = os_page_size();
 	uintptr_t code = (uintptr_t)os_helper_code_start / page * page;
@@ -137,7 +127,7 @@ static void fill_in(struct os_helper_task *t, size_t ballast)
 	t->keep[ours].from = (uintptr_t)t;
 	t->keep[ours].to = (uintptr_t)t + STACK_SIZE;
 	t->ballast = ballast;
-	t->copies = copies(ballast);
+	t->copies = weight / ballast;
 	note_rseq(t);
 	strcpy(t->name, "sparena-helper");
 	strcpy(t->directory, "/");
@@ -189,7 +179,7 @@ static int start_with(struct os_helper_task *t, struct os_helper *h)
 	return pid;
 }
 
-static int start(size_t ballast, struct os_helper *h)
+static int start(size_t ballast, size_t weight, struct os_helper *h)
 {
 	void *pages;
 	int r, ready;
@@ -201,7 +191,7 @@ static int start(size_t ballast, struct os_helper *h)
 	r = os_new(STACK_SIZE, &pages);
 	if (r != 0)
 		return r;
-	fill_in(pages, ballast);
+	fill_in(pages, ballast, weight);
 	r = start_with(pages, h);
 	os_release(pages, STACK_SIZE);
 	if (r == 0)
@@ -211,13 +201,13 @@ static int start(size_t ballast, struct os_helper *h)
 	return r;
 }
 
-int os_helper_start(size_t ballast, struct os_helper *h)
+int os_helper_start(size_t ballast, size_t weight, struct os_helper *h)
 {
 	int saved_errno = errno;
 	int r;
 
 	*h = (struct os_helper){.socket.fd = -1};
-	r = start(ballast, h);
+	r = start(ballast, weight, h);
 	errno = saved_errno;
 	return r;
 }

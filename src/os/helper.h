@@ -24,15 +24,20 @@ struct os_helper {
 /*
  * Whether the kernel would take a helper before this process, whatever this one holds:
  * not where its own oom_score_adj is above 0. `root` stands in front of /proc, as in
- * os/machine.h.
+ * os/machine.h, and is short.
  */
 bool os_helper_goes_first(const char *root);
 
-/*
- * Bytes that starting one may take for a moment, at most: page tables are copied, and of
- * private pages what other threads write to meanwhile.
- */
-size_t os_helper_cost(size_t ballast);
+/* What there is to know of this process before one is started. */
+struct os_helper_need {
+	size_t cost;   /* bytes that the start may take for a moment, at most: page tables are copied,
+	                  and of private pages what other threads write to meanwhile */
+	size_t weight; /* bytes that a helper is to have in its page tables, to go first */
+};
+
+/* Reads /proc/self/status into `text`, which not every thread has room for on its stack. */
+#define OS_HELPER_TEXT_MAX 4096
+void os_helper_measure(size_t ballast, char text[OS_HELPER_TEXT_MAX], struct os_helper_need *out);
 
 /*
  * Starts one, which holds `ballast` bytes of memory besides (a multiple of the page size):
@@ -42,7 +47,7 @@ size_t os_helper_cost(size_t ballast);
  * no /proc; or -errno of socketpair(2) or clone(2). The caller sees to it that nobody
  * forks meanwhile by the C library's fork.
  */
-int os_helper_start(size_t ballast, struct os_helper *out);
+int os_helper_start(size_t ballast, size_t weight, struct os_helper *out);
 
 /*
  * Has it take a range of a memory file, fallocate(2). 0: *answer is what that said. Else

@@ -22,6 +22,8 @@
 #define SIZE (64 * MIB)
 
 static struct os_helper h;
+static struct os_helper_need need;
+static char text[OS_HELPER_TEXT_MAX];
 static unsigned open_before;
 static int file;
 
@@ -32,7 +34,8 @@ static int set_up(void **state)
 	file = memfd_create("test", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(file, (off_t)SIZE), 0);
 	errno = 77;
-	int r = os_helper_start(BALLAST, &h);
+	os_helper_measure(BALLAST, text, &need);
+	int r = os_helper_start(BALLAST, need.weight, &h);
 	assert_int_equal(errno, 77);
 	return r;
 }
@@ -261,7 +264,7 @@ static int start_parent(int *helper, int *grandchild)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		struct os_helper own;
-		ids[0] = os_helper_start(BALLAST, &own) == 0 ? own.pid : -1;
+		ids[0] = os_helper_start(BALLAST, 0, &own) == 0 ? own.pid : -1;
 		ids[1] = fork();
 		if (ids[1] == 0)
 			for (;;)
@@ -315,7 +318,7 @@ static void *start_there(void *unused)
 {
 	struct os_helper own;
 	(void)unused;
-	int r = os_helper_start(BALLAST, &own);
+	int r = os_helper_start(BALLAST, 0, &own);
 	os_helper_end(&own);
 	return r == 0 || r == -EPIPE ? NULL : &h;
 }
@@ -339,11 +342,13 @@ static void stack_that_children_have_not(void **state)
 static void room_is_told(void **state)
 {
 	(void)state;
-	size_t before = os_helper_cost(BALLAST);
-	assert_in_range(before, BALLAST, 256 * MIB);
+	struct os_helper_need before = need;
+	assert_in_range(before.cost, BALLAST, 256 * MIB);
+	assert_true(before.weight >= 1000 * os_page_size() + 16 * MIB);
 	char *more = mmap(NULL, 32 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memset(more, 1, 32 * MIB);
-	assert_true(os_helper_cost(BALLAST) >= before + 31 * MIB);
+	os_helper_measure(BALLAST, text, &need);
+	assert_true(need.cost >= before.cost + 31 * MIB);
 	munmap(more, 32 * MIB);
 }
 
