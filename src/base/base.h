@@ -118,6 +118,10 @@ void text_init(struct text *t, char *data, size_t capacity);
 void text_add(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_vadd(struct text *t, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
+/* a, b and '\0' into out; false where they do not fit, and out is "". For threads with
+ * little stack, of which printf's relatives take 1.5 KiB. */
+bool text_join(char *out, size_t capacity, const char *a, const char *b);
+
 /*
  * How many insertions, deletions, replacements and swaps of neighbours make b of
  * a[0..length): for "did you mean". Words longer than TEXT_DISTANCE_MAX are

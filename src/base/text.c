@@ -38,6 +38,18 @@ void text_add(struct text *t, const char *format, ...)
 	va_end(args);
 }
 
+bool text_join(char *out, size_t capacity, const char *a, const char *b)
+{
+	size_t first = strlen(a), second = strlen(b);
+
+	out[0] = '\0';
+	if (first >= capacity || second >= capacity - first)
+		return false;
+	memcpy(out, a, first);
+	memcpy(out + first, b, second + 1);
+	return true;
+}
+
 size_t text_distance(const char *a, size_t length, const char *b)
 {
 	unsigned char d[TEXT_DISTANCE_MAX + 1][TEXT_DISTANCE_MAX + 1];

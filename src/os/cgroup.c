@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Where this process's memory cgroup is: /proc/self/cgroup and /proc/self/mountinfo. */
 #define _GNU_SOURCE
+#include "base/base.h"
 #include "os/cgroup.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +31,7 @@ struct search {
 	bool v1, v2;                   /* such a hierarchy is mounted */
 	struct os_cgroup found;        /* what the mount shows that is looked at */
 	char path[OS_CGROUP_PATH_MAX]; /* of the process in the hierarchy; "" for its root */
+	char file[1024];               /* that is being read */
 	char line[LINE_MAX_LENGTH];
 };
 
@@ -77,7 +78,7 @@ static bool see_membership(char *line, void *context)
 	else
 		return true;
 	strip_slashes(path);
-	if (snprintf(s->path, sizeof(s->path), "%s", path) >= (int)sizeof(s->path))
+	if (!text_join(s->path, sizeof(s->path), path, ""))
 		s->out->version = OS_CGROUP_NONE;
 	return s->out->version != OS_CGROUP_V1; /* that one has it, whatever else there is */
 }
@@ -161,8 +162,8 @@ static bool is_cgroup(char directory[OS_CGROUP_PATH_MAX])
 	size_t length = strlen(directory);
 	bool is;
 
-	snprintf(directory + length, OS_CGROUP_PATH_MAX - length, "/cgroup.procs");
-	is = access(directory, F_OK) == 0;
+	is = text_join(directory + length, OS_CGROUP_PATH_MAX - length, "/cgroup.procs", "") &&
+	     access(directory, F_OK) == 0;
 	directory[length] = '\0';
 	return is;
 }
@@ -176,7 +177,8 @@ static enum sight go_down(const char *way, struct os_cgroup *out)
 	for (;;) {
 		/* What is too long can't be opened, so that its nearest ancestor has to do. */
 		if (length < room) {
-			snprintf(out->directory + out->mount_length, room, "%.*s", (int)length, way);
+			memcpy(out->directory + out->mount_length, way, length);
+			out->directory[out->mount_length + length] = '\0';
 			if (is_cgroup(out->directory))
 				return length == all ? SIGHT_OWN : SIGHT_ANCESTOR;
 		}
@@ -191,11 +193,10 @@ static enum sight go_down(const char *way, struct os_cgroup *out)
 static enum sight look(const struct search *s, const struct mount *m, struct os_cgroup *out)
 {
 	const char *way = way_down(m->root, s->path);
-	int n = snprintf(out->directory, DIRECTORY_MAX, "%s%s", s->root, m->point);
 
-	if (n < 0 || n >= DIRECTORY_MAX)
+	if (!text_join(out->directory, DIRECTORY_MAX, s->root, m->point))
 		return SIGHT_NONE;
-	out->mount_length = (size_t)n;
+	out->mount_length = strlen(out->directory);
 	if (way != NULL)
 		return go_down(way, out);
 	if (!is_cgroup(out->directory))
@@ -227,11 +228,9 @@ static bool see_mount(char *line, void *context)
 /* Reads root/name line by line. */
 static int read_proc(struct search *s, const char *name, bool (*each)(char *line, void *context))
 {
-	char path[1024];
-
-	if (snprintf(path, sizeof(path), "%s%s", s->root, name) >= (int)sizeof(path))
+	if (!text_join(s->file, sizeof(s->file), s->root, name))
 		return -ENAMETOOLONG;
-	return os_read_lines(path, s->line, sizeof(s->line), each, s);
+	return os_read_lines(s->file, s->line, sizeof(s->line), each, s);
 }
 
 static int find(struct search *s)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What one memory cgroup may use, and uses. */
+#include "base/base.h"
 #include "os/cgroup.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Version 1 writes "no limit" as the largest number of pages, which depends on their size. */
@@ -164,8 +164,8 @@ int os_cgroup_reread(struct os_cgroup_files *files, char text[OS_CGROUP_TEXT_MAX
 static int keep(struct os_cgroup *g, const char *name, struct os_file *out)
 {
 	size_t length = strlen(g->directory);
-	int n = snprintf(g->directory + length, sizeof(g->directory) - length, "/%s", name);
-	int r = n < 0 || (size_t)n >= sizeof(g->directory) - length ? -ENAMETOOLONG : os_keep(g->directory, out);
+	bool fits = text_join(g->directory + length, sizeof(g->directory) - length, "/", name);
+	int r = fits ? os_keep(g->directory, out) : -ENAMETOOLONG;
 
 	g->directory[length] = '\0';
 	if (r != 0)

@@ -57,8 +57,11 @@ struct os_swap {
 /* Fills in the first `capacity` areas of /proc/swaps, and returns how many there are. */
 size_t os_swaps(const char *root, struct os_swap *out, size_t capacity);
 
-/* Bytes of swap in areas that are memory themselves (zram) and not used yet. */
-size_t os_swap_free_in_memory(const char *root);
+/*
+ * Bytes of swap in areas that are memory themselves (zram) and not used yet. Works in
+ * `text`, of some KiB: the stack of a thread may be small.
+ */
+size_t os_swap_free_in_memory(const char *root, char *text, size_t capacity);
 
 /* Whether swapped pages are compressed in memory first, zswap. */
 bool os_zswap(const char *root);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Swap: /proc/swaps. */
+#include "base/base.h"
 #include "os/machine.h"
 
 #include <errno.h>
@@ -52,7 +53,8 @@ static bool collect(char *line, void *context)
 	line[length] = '\0';
 	os_unescape(line);
 	found.kind = kind_of(line, type);
-	snprintf(found.name, sizeof(found.name), "%s", line);
+	length = strnlen(line, sizeof(found.name) - 1);
+	memcpy(found.name, line, length);
 	if (c->count < c->capacity)
 		c->out[c->count] = found;
 	c->count++;
@@ -81,13 +83,13 @@ static bool add_memory_swap(char *line, void *context)
 	return true;
 }
 
-size_t os_swap_free_in_memory(const char *root)
+size_t os_swap_free_in_memory(const char *root, char *text, size_t capacity)
 {
-	char path[OS_MACHINE_PATH_MAX], line[1024];
+	char *line = text + OS_MACHINE_PATH_MAX;
 	size_t bytes = 0;
 
-	if (snprintf(path, sizeof(path), "%s/proc/swaps", root) < (int)sizeof(path))
-		(void)os_read_lines(path, line, sizeof(line), add_memory_swap, &bytes);
+	if (text_join(text, OS_MACHINE_PATH_MAX, root, "/proc/swaps"))
+		(void)os_read_lines(text, line, capacity - OS_MACHINE_PATH_MAX, add_memory_swap, &bytes);
 	return bytes;
 }
 

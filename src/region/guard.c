@@ -80,13 +80,9 @@ static bool is_same_place(const struct os_cgroup *a, const struct os_cgroup *b)
 
 static void keep_meminfo(struct guard *g)
 {
-	char path[1024];
-	struct text t;
 	if (os_is_same_file(&g->meminfo))
 		return;
-	text_init(&t, path, sizeof path);
-	text_add(&t, "%s/proc/meminfo", g->root);
-	if (os_keep(path, &g->meminfo))
+	if (!text_join(g->text, sizeof g->text, g->root, "/proc/meminfo") || os_keep(g->text, &g->meminfo))
 		g->meminfo.fd = -1;
 }
 
@@ -105,7 +101,7 @@ static void scan_machine(struct guard *g)
 	if (g->has_swap != (memory.swap_total != 0))
 		g->stale = true; /* its files are wanted now, or no more */
 	g->has_swap = memory.swap_total != 0;
-	g->swap_in_memory = g->has_swap ? os_swap_free_in_memory(g->root) : 0;
+	g->swap_in_memory = g->has_swap ? os_swap_free_in_memory(g->root, g->text, sizeof g->text) : 0;
 	g->cpus = os_cpus();
 }
 

@@ -322,6 +322,22 @@ static void test_text(void **state)
 	assert_true(t.cut && data[0] == '\0' && t.length == 0);
 }
 
+static void test_join(void **state)
+{
+	char out[8] = "xxxxxxx";
+
+	(void)state;
+	assert_true(text_join(out, 7, "abc", "def"));
+	assert_string_equal(out, "abcdef");
+	assert_int_equal(out[7], '\0');
+	assert_false(text_join(out, 6, "abc", "def"));
+	assert_string_equal(out, "");
+	assert_false(text_join(out, 3, "abc", ""));
+	assert_true(text_join(out, 4, "", "abc"));
+	assert_string_equal(out, "abc");
+	assert_true(text_join(out, 1, "", ""));
+}
+
 static size_t distance(const char *a, const char *b)
 {
 	return text_distance(a, strlen(a), b);
@@ -349,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_format),        cmocka_unit_test(test_format_human),
 		cmocka_unit_test(test_bitmap_random), cmocka_unit_test(test_bitmap_edges),
 		cmocka_unit_test(test_bitmap_end),    cmocka_unit_test(test_text),
+		cmocka_unit_test(test_join),
 		cmocka_unit_test(test_distance),
 	};
 

@@ -8,11 +8,14 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "region/region.h"
 
 #include "../support/plant.h"
+#include "../support/sanitized.h"
 
 #define OWN "sys/fs/cgroup/a/b/"
 #define PARENT "sys/fs/cgroup/a/"
@@ -101,6 +104,54 @@ static void assert_room(size_t bytes)
 	assert_true(!bytes || has_room(bytes));
 	assert_false(has_room(bytes + 4096));
 	assert_int_equal(guard_lack(&g), 4096);
+}
+
+/* ---- on what ------------------------------------------------------------------- */
+
+#define STACK_SIZE (64 * KiB)
+#define PAINT 0xA5
+
+/* What malloc leaves of the least stack that a thread can have (16 KiB with its own data).
+ * Not optimised, or with a sanitizer, functions take more. */
+#if defined(__OPTIMIZE__) && !SANITIZED
+#define STACK_LEFT (3 * KiB)
+#else
+#define STACK_LEFT (16 * KiB)
+#endif
+
+static char *asker;
+
+static void *ask_in_thread(void *arg)
+{
+	char here;
+	asker = &here;
+	(void)ask_of(&g, MiB, 4096, 0);
+	return arg;
+}
+
+static void little_stack_will_do(void **state)
+{
+	pthread_t thread;
+	pthread_attr_t attr;
+	(void)state;
+	level("134217728\n", 64 * MiB);
+	plant("proc/meminfo", "MemTotal: 4194304 kB\nMemAvailable: 4000000 kB\nSwapTotal: 8 kB\nSwapFree: 8 kB\n");
+	plant("proc/swaps", "Filename Type Size Used Priority\n/dev/zram0 partition 8 0 -2\n");
+	unsigned char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(stack != MAP_FAILED);
+	memset(stack, PAINT, STACK_SIZE);
+	assert_int_equal(pthread_attr_init(&attr), 0);
+	assert_int_equal(pthread_attr_setstack(&attr, stack, STACK_SIZE), 0);
+	assert_int_equal(pthread_create(&thread, &attr, ask_in_thread, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	pthread_attr_destroy(&attr);
+	size_t untouched = 0;
+	while (stack[untouched] == PAINT)
+		untouched++;
+	size_t used = (size_t)((unsigned char *)asker - stack) - untouched;
+	print_message("%zu bytes of stack\n", used);
+	assert_true(used < STACK_LEFT);
+	munmap(stack, STACK_SIZE);
 }
 
 /* ---- what there is ------------------------------------------------------------ */
@@ -544,6 +595,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(ample_room_is_granted_at_once),
+		TEST(little_stack_will_do),
 		TEST(cgroup_binds),
 		TEST(ancestor_binds),
 		TEST(machine_binds),
