@@ -6,6 +6,7 @@
  */
 #include "heap/heap.h"
 #include "heap/je.h"
+#include "os/os.h"
 
 /* A thread remembers the caches of so many heaps; more than one heap may want a place. */
 #define PLACES 64u
@@ -16,7 +17,9 @@ struct place {
 	unsigned cache;
 };
 
-static __thread struct place places[PLACES];
+/* Not of the thread's own data, which are taken from its stack, however small that is. */
+static struct place nobodys[PLACES];
+static __thread struct place *places = nobodys;
 
 static pthread_key_t at_thread_exit;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
@@ -36,17 +39,38 @@ static struct heap *heap_of(const struct place *p)
 	return h && h->id == p->id ? h : NULL;
 }
 
+static size_t places_bytes(void) { return size_up(PLACES * sizeof(struct place), os_page_size()); }
+
+/* Without a way to give them back when the thread ends, there are none. */
+static bool make_places(void)
+{
+	void *memory;
+	if (places != nobodys)
+		return true;
+	if (!have_key || os_new(places_bytes(), &memory))
+		return false;
+	if ((os_can_populate() && os_populate(memory, places_bytes())) || pthread_setspecific(at_thread_exit, memory)) {
+		os_release(memory, places_bytes());
+		return false;
+	}
+	places = memory;
+	return true;
+}
+
 static void thread_ends(void *unused)
 {
 	(void)unused;
+	if (places == nobodys)
+		return;
 	pthread_mutex_lock(&heap_registry);
 	for (unsigned i = 0; i < PLACES; i++) {
 		struct heap *h = heap_of(&places[i]);
 		if (h && places[i].cache != JE_NO_CACHE)
 			drop(h, places[i].cache);
-		places[i].id = 0;
 	}
 	pthread_mutex_unlock(&heap_registry);
+	os_release(places, places_bytes());
+	places = nobodys;
 }
 
 static void make_key(void)
@@ -59,12 +83,9 @@ void heap_caches_start(void)
 	pthread_once(&key_once, make_key);
 }
 
-/* Without a way to destroy it when the thread ends, there is none. */
 static unsigned make(struct heap *h)
 {
 	unsigned cache;
-	if (!have_key || pthread_setspecific(at_thread_exit, places))
-		return JE_NO_CACHE;
 	pthread_mutex_lock(&heap_registry);
 	heap_current = h;
 	bool made = je_cache_create(&cache);
@@ -76,8 +97,11 @@ static unsigned make(struct heap *h)
 }
 
 /* A heap that is gone leaves its place to the next. */
-static unsigned take(struct heap *h, struct place *p)
+static unsigned take(struct heap *h)
 {
+	if (!make_places())
+		return JE_NO_CACHE;
+	struct place *p = &places[h->arena % PLACES];
 	pthread_mutex_lock(&heap_registry);
 	bool taken = heap_of(p) != NULL;
 	pthread_mutex_unlock(&heap_registry);
@@ -92,7 +116,7 @@ static unsigned take(struct heap *h, struct place *p)
 unsigned heap_cache(struct heap *h)
 {
 	struct place *p = &places[h->arena % PLACES];
-	return likely(p->id == h->id) ? p->cache : take(h, p);
+	return likely(p->id == h->id) ? p->cache : take(h);
 }
 
 void heap_caches_destroy(struct heap *h)

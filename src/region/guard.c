@@ -204,19 +204,34 @@ static struct view look_once(struct guard *g, const struct guard_request *q)
 	return v;
 }
 
+struct looking {
+	struct guard *guard;
+	const struct guard_request *request;
+	uint64_t now;
+	struct view view;
+};
+
 /* Once more where descriptors turn out to be lost. */
-static struct view look(struct guard *g, const struct guard_request *q, uint64_t now)
+static void look_twice(void *argument)
 {
-	if (now >= g->scan_at)
-		scan(g, now);
-	struct view v = look_once(g, q);
+	struct looking *l = argument;
+	struct guard *g = l->guard;
+	if (l->now >= g->scan_at)
+		scan(g, l->now);
+	l->view = look_once(g, l->request);
 	if (unlikely(g->stale)) {
-		scan(g, now);
-		v = look_once(g, q);
+		scan(g, l->now);
+		l->view = look_once(g, l->request);
 		g->stale = false; /* if it did not help: until the next scan */
 	}
-	g->box = v.box;
-	return v;
+}
+
+static struct view look(struct guard *g, const struct guard_request *q, uint64_t now)
+{
+	struct looking l = { .guard = g, .request = q, .now = now };
+	os_on_stack(&g->stack, look_twice, &l);
+	g->box = l.view.box;
+	return l.view;
 }
 
 /* ---- asking ----------------------------------------------------------------------- */
@@ -342,6 +357,7 @@ void guard_close(struct guard *g)
 	pthread_mutex_lock(&g->lock);
 	let_go(g);
 	os_close_file(&g->meminfo);
+	os_stack_release(&g->stack);
 	g->place.directory[0] = '\0';
 	g->scan_at = 0;
 	g->allowance = 0;

@@ -20,6 +20,7 @@
 #include "backing/charger.h"
 #include "os/cgroup.h"
 #include "os/os.h"
+#include "os/stack.h"
 
 #define GUARD_MOST_LEVELS 16 /* cgroups one in another, from the process's own upwards */
 
@@ -46,6 +47,7 @@ struct guard {
 	size_t swap_in_memory; /* free in areas that are memory themselves */
 	unsigned cpus;
 	char text[OS_CGROUP_TEXT_MAX];
+	struct os_stack stack; /* that of a thread may be small */
 
 	/* What came of it. */
 	size_t box;           /* the least of all limits; 0: not known yet */

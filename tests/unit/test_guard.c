@@ -114,7 +114,7 @@ static void assert_room(size_t bytes)
 /* What malloc leaves of the least stack that a thread can have (16 KiB with its own data).
  * Not optimised, or with a sanitizer, functions take more. */
 #if defined(__OPTIMIZE__) && !SANITIZED
-#define STACK_LEFT (3 * KiB)
+#define STACK_LEFT 512
 #else
 #define STACK_LEFT (16 * KiB)
 #endif
@@ -470,14 +470,15 @@ static void child_begins_anew(void **state)
 static struct budget budget;
 static struct region region;
 static size_t populated;
-static size_t short_after; /* so many bytes: then the cgroup is full */
+static size_t short_after; /* so many bytes: then the cgroup is full; 0: never */
 
 int __real_os_populate(void *addr, size_t size);
 int __wrap_os_populate(void *addr, size_t size);
 int __wrap_os_populate(void *addr, size_t size)
 {
-	populated += size;
-	if (populated >= short_after) {
+	if ((char *)addr >= region.base && (char *)addr < region.base + region.size)
+		populated += size; /* and not the guard's stack */
+	if (short_after && populated >= short_after) {
 		level("134217728\n", 128 * MiB);
 		forget(&g);
 	}
