@@ -25,6 +25,7 @@
 
 #include "os/os.h"
 #include "pages/pages.h"
+#include "region/guard.h"
 #include "sparena/region.h"
 
 /* ---- calls that fail ------------------------------------------------------------- */
@@ -402,6 +403,7 @@ static void use_region_with(const char *options)
 	MUST(sparena_region_decommit(r, 0, REGION_SIZE) == 0);
 	MUST_BE_EQUAL(region_resident_now(r), 0);
 	sparena_region_release(r);
+	guard_close(guard_of_process()); /* which would stay, to be asked again */
 }
 
 static void use_open_region(void) { use_region_with("thp:never"); }
