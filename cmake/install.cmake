@@ -10,7 +10,8 @@ set(package_build ${PROJECT_BINARY_DIR}/package)
 # First of all, so that it sees which directories are not there yet.
 set(install_dirs
   ${CMAKE_INSTALL_BINDIR} ${CMAKE_INSTALL_LIBDIR}/pkgconfig ${package_dir} ${CMAKE_INSTALL_INCLUDEDIR}/sparena
-  ${CMAKE_INSTALL_DOCDIR} ${CMAKE_INSTALL_MANDIR}/man1 ${CMAKE_INSTALL_MANDIR}/man7)
+  ${CMAKE_INSTALL_DOCDIR} ${CMAKE_INSTALL_MANDIR}/man1 ${CMAKE_INSTALL_MANDIR}/man7
+  ${CMAKE_INSTALL_LIBEXECDIR}/sparena)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/install/directories.cmake.in ${package_build}/directories.cmake @ONLY)
 install(SCRIPT ${package_build}/directories.cmake)
 
