@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * workload NAME [SCALE]: does the work of that name and prints what it has to say as
- * lines of "metric value", the last one resident_final_kib, what is resident at its end. SCALE
+ * lines of "metric value", the last one final_kib, what is resident at its end. SCALE
  * is 1 (quick, a tenth of a second) to 10 (unless told otherwise), a second or so.
  * workload --list [SCALE]: a line for each, "NAME MIB plain|sparse TEXT", MIB being
  * the most that it holds.
@@ -48,7 +48,7 @@ static int run(const char *name, unsigned scale)
 		for (const struct workload *w = themes[i]; w->name; w++)
 			if (!strcmp(w->name, name)) {
 				w->run(scale);
-				bench_print("resident_final_kib", resident_mib() * 1024);
+				bench_print("final_kib", resident_mib() * 1024);
 				return 0;
 			}
 	dprintf(STDERR_FILENO, "workload: there is no '%s': workload --list\n", name);

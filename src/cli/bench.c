@@ -2,6 +2,7 @@
 /* sparena bench: its verbs, and the options of those that measure memory. */
 #define _GNU_SOURCE
 #include "cli/bench.h"
+#include "cli/bench_alloc.h"
 #include "cli/bench_options.h"
 #include "cli/cli.h"
 
@@ -126,6 +127,7 @@ static int bench_discard(int argc, char **argv)
 static const struct cli_verb verbs[] = {
 	{"populate", (char[]){"sparena bench populate"}, bench_populate, "time ways of getting pages"},
 	{"discard", (char[]){"sparena bench discard"}, bench_discard, "time ways of giving pages back"},
+	{"alloc", (char[]){"sparena bench alloc"}, bench_alloc, "compare allocators, on workloads or programs"},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -133,7 +135,7 @@ static const struct cli_verb verbs[] = {
 static int print_bench_help(void)
 {
 	printf("Usage: sparena bench VERB [OPTION]...\n"
-	       "Measures this machine's memory.\n\n"
+	       "Measures this machine's memory, and its allocators.\n\n"
 	       "Verbs:\n");
 	cli_print_verbs(verbs, VERB_COUNT);
 	printf("\n"

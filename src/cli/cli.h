@@ -89,6 +89,11 @@ enum cli_obstacle cli_program_obstacle(const char *name);
 const char *cli_find_library(void);
 const char *cli_look_for_library(void);
 
+/* Path of the program that does the workloads of `sparena bench alloc`: in bench/ beside this
+ * executable, or in the libexec directory that belongs to it. NULL, with a message, when it
+ * is not there. */
+const char *cli_find_workload(void);
+
 /* Whether LD_PRELOAD can name a file: it has no way to write a space or a colon. */
 bool cli_can_preload(const char *library);
 

@@ -95,30 +95,30 @@ static bool own_directory(char directory[PATH_MAX])
 	return true;
 }
 
-/* The library's path there, with the directory's links followed: it must hold in
- * whatever directory the program goes to. False: it is not there. */
-static bool library_in(const char *directory, char library[PATH_MAX])
+/* A file's path there, with the directory's links followed: it must hold in whatever
+ * directory a program goes to. False: it is not there. */
+static bool file_in(const char *directory, const char *name, char path[PATH_MAX])
 {
 	char real[PATH_MAX];
 	int n;
 
 	if (realpath(directory, real) == NULL)
 		return false;
-	n = snprintf(library, PATH_MAX, "%s/" DROPIN_SONAME, real);
-	return n > 0 && n < PATH_MAX && access(library, R_OK) == 0;
+	n = snprintf(path, PATH_MAX, "%s/%s", real, name);
+	return n > 0 && n < PATH_MAX && access(path, R_OK) == 0;
 }
 
-/* Where the library may be, for a command that is in `beside`. */
+/* Where a file may be, for a command that is in `beside`. */
 struct places {
 	char beside[PATH_MAX];
-	char installed[PATH_MAX + sizeof(LIBDIR_FROM_BINDIR)];
+	char installed[PATH_MAX + sizeof(LIBDIR_FROM_BINDIR) + sizeof(LIBEXECDIR_FROM_BINDIR)];
 };
 
-static bool find_places(struct places *p)
+static bool find_places(struct places *p, const char *installed)
 {
 	if (!own_directory(p->beside))
 		return false;
-	snprintf(p->installed, sizeof(p->installed), "%s/" LIBDIR_FROM_BINDIR, p->beside);
+	snprintf(p->installed, sizeof(p->installed), "%s/%s", p->beside, installed);
 	return true;
 }
 
@@ -127,7 +127,8 @@ const char *cli_look_for_library(void)
 	static char found[PATH_MAX];
 	struct places p;
 
-	if (find_places(&p) && (library_in(p.beside, found) || library_in(p.installed, found)))
+	if (find_places(&p, LIBDIR_FROM_BINDIR) &&
+	    (file_in(p.beside, DROPIN_SONAME, found) || file_in(p.installed, DROPIN_SONAME, found)))
 		return found;
 	return NULL;
 }
@@ -139,10 +140,25 @@ const char *cli_find_library(void)
 
 	if (found != NULL)
 		return found;
-	if (!find_places(&p))
+	if (!find_places(&p, LIBDIR_FROM_BINDIR))
 		cli_error("cannot find out where this program is: is /proc mounted?");
 	else
 		cli_error("cannot find " DROPIN_SONAME ": it is neither in %s nor in %s", p.beside, p.installed);
+	return NULL;
+}
+
+const char *cli_find_workload(void)
+{
+	static char found[PATH_MAX];
+	struct places p;
+
+	if (!find_places(&p, LIBEXECDIR_FROM_BINDIR "/sparena"))
+		cli_error("cannot find out where this program is: is /proc mounted?");
+	else if (file_in(p.beside, "bench/workload", found) || file_in(p.installed, "workload", found))
+		return found;
+	else
+		cli_error("cannot find the program of the workloads: it is neither in %s/bench nor in %s",
+		          p.beside, p.installed);
 	return NULL;
 }
 

@@ -62,6 +62,8 @@ unsigned report_utf8_length(const unsigned char *p);
 
 /* ---- JSON (cli/report_json.c): { "version": 1, "findings": [...], "problems": N } -- */
 
+/* A text in quotes, or null. */
+void report_json_text(FILE *out, const char *text);
 void report_json_begin(FILE *out);
 void report_json_add(FILE *out, const struct finding *f, const char *state, bool first);
 void report_json_end(FILE *out, size_t problems);

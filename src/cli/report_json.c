@@ -19,17 +19,23 @@ static unsigned put_character(FILE *out, const unsigned char *p)
 	return length;
 }
 
-static void put_string(FILE *out, const char *name, const char *text, const char *after)
+void report_json_text(FILE *out, const char *text)
 {
-	fprintf(out, "\"%s\": ", name);
 	if (text == NULL) {
-		fprintf(out, "null%s", after);
+		fputs("null", out);
 		return;
 	}
 	fputc('"', out);
 	for (const unsigned char *p = (const unsigned char *)text; *p != '\0';)
 		p += put_character(out, p);
-	fprintf(out, "\"%s", after);
+	fputc('"', out);
+}
+
+static void put_string(FILE *out, const char *name, const char *text, const char *after)
+{
+	fprintf(out, "\"%s\": ", name);
+	report_json_text(out, text);
+	fputs(after, out);
 }
 
 void report_json_begin(FILE *out)
