@@ -1,0 +1,141 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# sparena bench alloc: its options, that everything is run and counted as it should be, and
+# that what fails or hangs is not. No figure is a test. Usage: test_bench_alloc.sh BUILD_DIR
+set -u
+
+# shellcheck source=tests/support/lib.sh
+. "$(dirname "$0")/../support/lib.sh"
+find_python
+build=$(cd "${1:?usage: test_bench_alloc.sh BUILD_DIR}" && pwd) || exit 1
+sparena=$build/sparena
+check=$(dirname "$0")/bench_alloc_check.py
+
+# checked FILE OPTION...: it is the JSON of such a run.
+checked()
+{
+	checked_file=$1
+	shift
+	"$python" "$check" "$@" <"$checked_file" >"$scratch/said" 2>&1 ||
+		{ fail "bench_alloc_check $*"; show "$scratch/said" "$checked_file"; }
+}
+
+# ---- help and wrong options
+
+ran 0 "$sparena" bench --help && out "  alloc  "
+ran 0 "$sparena" bench alloc --help
+quiet
+for word in --quick --full --rounds --workloads --program --allocators --base --timeout --json --markdown --list \
+	--progress jemalloc-thp mimalloc tcmalloc sparena; do
+	out "$word"
+done
+
+# wrong MESSAGE OPTION...: the options are refused so, as usage.
+wrong()
+{
+	message=$1
+	shift
+	ran 2 "$sparena" bench alloc "$@" && err "$message" && err "Try 'sparena bench alloc --help'"
+}
+
+wrong "unknown 'malloc': there are glibc, jemalloc" -a glibc,malloc
+wrong "'0' is not a number from 1 to 1000" -r 0
+wrong "'jemalloc' is not among the allocators" -a glibc -b jemalloc
+wrong "'smal' is not known" -w small,smal
+wrong "'small' is a workload's name" -w small -p small=true
+wrong "unexpected argument 'small'" small
+ran 1 "$sparena" bench alloc -a x=/nowhere/x.so && err "x is left out: there is no /nowhere/x.so"
+ran 1 "$sparena" bench alloc -r 1 -w small -a glibc -j "$scratch/none/x.json" && err "cannot write '$scratch/none/x.json'"
+[ ! -s "$scratch/out" ] || fail "it measured before it looked whether it can write"
+"$sparena" bench alloc -r 1 -a glibc -p it=true >/dev/full 2>"$scratch/err"
+[ $? -eq 1 ] || fail "a full disk goes unnoticed"
+
+# ---- two workloads under two allocators
+
+ran 0 "$sparena" bench alloc --quick --rounds 2 --workloads latency,sparse --allocators glibc,sparena,gone=/nowhere/x.so \
+	--base glibc --json "$scratch/a.json" --markdown "$scratch/a.md" --progress
+for text in "2 rounds at quick scale" "gone is left out: there is no /nowhere/x.so" "latency p99.9_ns" \
+	"Time, as a ratio to glibc" "sparse (sparse)" "sparena to best other" "time, ms" "peak, MiB" "final, MiB"; do
+	out "$text"
+done
+err "round 1 of 2: latency"
+err "round 2 of 2: sparse"
+checked "$scratch/a.json" --rounds 2 --allocators glibc,sparena --workloads latency,sparse --base glibc --left-out gone
+grep -q "^| sparena | [0-9]" "$scratch/a.md" || { fail "no table in Markdown"; show "$scratch/a.md"; }
+awk 'length($0) > 200 || / $/ { bad = 1 } END { exit bad }' "$scratch/out" || { fail "untidy lines"; show "$scratch/out"; }
+# The one that is backed in full, though little of it is touched, shows that it was preloaded.
+"$python" - "$scratch/a.json" <<'END' || fail "the allocators were not preloaded"
+import json, sys
+peak = {(c["workload"], c["allocator"]): f["median"] for c in json.load(open(sys.argv[1]))["cells"]
+        for f in c["figures"] if f["measure"] == "peak_kib"}
+sys.exit(not peak["sparse", "sparena"] > 3 * peak["sparse", "glibc"])
+END
+
+# ---- every workload: that it goes to its end under us, and how large it becomes is as it says
+
+ran 0 "$sparena" bench alloc --list
+awk '{ print $1 }' "$scratch/out" | paste -sd, - >"$scratch/names"
+awk '{ print $1, $2 }' "$scratch/out" >"$scratch/needs"
+[ "$(wc -l <"$scratch/needs")" -ge 13 ] || fail "there are few workloads"
+ran 0 "$sparena" bench alloc -r 1 -a sparena -b sparena --json=- && cp "$scratch/out" "$scratch/all.json" &&
+	checked "$scratch/all.json" --rounds 1 --allocators sparena --base sparena --workloads "$(cat "$scratch/names")"
+"$python" - "$scratch/all.json" "$scratch/needs" <<'END' || fail "a workload needs more than it says"
+import json, sys
+need = {name: int(mib) for name, mib in map(str.split, open(sys.argv[2]))}
+peak = {c["workload"]: f["median"] / 1024 for c in json.load(open(sys.argv[1]))["cells"]
+        for f in c["figures"] if f["measure"] == "peak_kib"}
+wrong = {n: (peak[n], need[n]) for n in need if peak[n] > 1.25 * need[n] + 8}
+print(wrong)
+sys.exit(bool(wrong))
+END
+
+# ---- programs, of which some fail or hang: told, and not counted
+
+ran 1 "$sparena" bench alloc -r 2 -t 2 -a glibc,sparena -b sparena --json "$scratch/p.json" -p ok='echo queries 50; true' \
+	-p other='echo time_ms 7' -p bad='echo oops >&2; exit 3' -p hangs='sleep 77 & sleep 77' -p gone=/nowhere/program
+for text in "sparena failed, and is not counted: exit status 3: oops" \
+	"glibc failed, and is not counted: not done after 2 s" "exit status 127" "ok queries"; do
+	out "$text"
+done
+err "6 of 10 failed"
+checked "$scratch/p.json" --rounds 2 --allocators glibc,sparena --base sparena --workloads ok,other,bad,hangs,gone \
+	--failed bad,hangs,gone
+grep -q '"measure": "time_ms", "median": 7,' "$scratch/p.json" || fail "a program's own time does not replace the measured one"
+
+# An allocator under which a program cannot go on, and one by a path with options of its own.
+ran 1 "$sparena" bench alloc -r 1 -a glibc -a "tight=sparena:SPARENA_CONF=limit:32M,strict:true" -b glibc -w grow-1m &&
+	out "tight failed, and is not counted: exit status 1: bench: malloc: Cannot allocate memory"
+ran 0 "$sparena" bench alloc -r 1 -a "own=$build/libsparena_malloc.so:SPARENA_CONF=limit:300M" \
+	-p it='echo "limited $(echo $SPARENA_CONF | grep -c limit:300M)"; echo "preloaded $(grep -c libsparena_malloc.so /proc/self/maps)"'
+out "it limited    1.00"
+
+# ---- Ctrl-C ends the children, too
+
+"$sparena" bench alloc -r 1 -a glibc -p hangs="sleep 77 & echo \$! >$scratch/child; wait" >"$scratch/out" 2>&1 &
+bench=$!
+tries=0
+until [ -s "$scratch/child" ] || [ $tries -eq 100 ]; do
+	sleep 0.1
+	tries=$((tries + 1))
+done
+kill -TERM $bench # a shell has its background processes ignore SIGINT
+wait $bench
+[ $? -eq 143 ] || fail "it did not end by the signal"
+sleep 0.2
+! readlink "/proc/$(cat "$scratch/child")/exe" >"$scratch/said" 2>&1 || fail "a child was left behind"
+
+# ---- a machine that has not the memory: nothing is tried
+
+# sh as the group's only process may be moved there by root alone; a limit of address space
+# would stop more than is meant. So it is looked at with a program of the workloads that lies.
+mkdir "$scratch/bin" "$scratch/bin/bench"
+cp "$sparena" "$scratch/bin/"
+printf '#!/bin/sh\necho "giant 99999999 plain more than there is"\n' >"$scratch/bin/bench/workload"
+chmod +x "$scratch/bin/bench/workload"
+ran 1 "$scratch/bin/sparena" bench alloc -r 1 -a glibc && out "not measured: it needs 95.4 TiB, half of the available memory" &&
+	err "nothing could be measured here"
+printf '#!/bin/sh\necho "what is this"\n' >"$scratch/bin/bench/workload"
+ran 1 "$scratch/bin/sparena" bench alloc -r 1 -a glibc && err "another version's: 'what is this'"
+rm "$scratch/bin/bench/workload"
+ran 1 "$scratch/bin/sparena" bench alloc -r 1 -a glibc && err "cannot find the program of the workloads"
+finish
