@@ -11,7 +11,8 @@
 #include "workload.h"
 
 static const struct workload *const themes[] = {
-	workloads_small, workloads_sizes, workloads_threads, workloads_large, workloads_grow, workloads_latency,
+	workloads_small, workloads_sizes, workloads_threads,
+	workloads_large, workloads_grow,  workloads_latency,
 };
 
 #define THEMES (sizeof themes / sizeof themes[0])

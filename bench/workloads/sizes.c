@@ -61,7 +61,8 @@ static void run_calloc(unsigned scale)
 /* Fills in [from, to) of a vector. */
 static void vector_write(char *p, size_t from, size_t to)
 {
-	for (size_t at = (from + VECTOR_STEP - 1) / VECTOR_STEP * VECTOR_STEP; at + sizeof at <= to; at += VECTOR_STEP)
+	for (size_t at = (from + VECTOR_STEP - 1) / VECTOR_STEP * VECTOR_STEP; at + sizeof at <= to;
+	     at += VECTOR_STEP)
 		__builtin_memcpy(p + at, &at, sizeof at);
 }
 
@@ -150,7 +151,9 @@ static void heap_thin_out(struct heap *h, uint64_t *state)
 
 static void run_fragments(unsigned scale)
 {
-	static const struct { size_t low, high; } sizes[] = {
+	static const struct {
+		size_t low, high;
+	} sizes[] = {
 		{64, 1 * KIB}, {2 * KIB, 24 * KIB}, {256, 4 * KIB}, {32 * KIB, 512 * KIB}, {64, 640},
 	};
 	size_t bytes = scale * FRAGMENTS_SCALE;
@@ -172,10 +175,11 @@ static void run_fragments(unsigned scale)
 }
 
 const struct workload workloads_sizes[] = {
-	{"sizes", "16 bytes to 1 MiB, half as many of each doubling, one of 16,384 replaced", 32, 0, false, run_sizes},
+	{"sizes", "16 bytes to 1 MiB, half as many of each doubling, one of 16,384 replaced", 32, 0, false,
+         run_sizes},
 	{"calloc", "64 bytes to 2 MiB, zero", 32, 0, false, run_calloc},
 	{"realloc", "vectors that grow by half, to 16 MiB", 128, 0, false, run_realloc},
 	{"fragments", "a heap filled; a random 90 % freed, filled with other sizes, four times", 8, 90, false,
-	 run_fragments},
+         run_fragments},
 	{0},
 };

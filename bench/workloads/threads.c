@@ -104,8 +104,10 @@ static void run_exchange(unsigned scale)
 	for (size_t i = 0; i < CIRCLE; i++)
 		rings[i] = ring_new();
 	for (size_t i = 0; i < CIRCLE; i++) {
-		members[i] = (struct member){.from = rings[i], .to = rings[(i + 1) % CIRCLE],
-		                             .batches = scale * (size_t)8000, .state = 0x1f83d9abu + i};
+		members[i] = (struct member){.from = rings[i],
+		                             .to = rings[(i + 1) % CIRCLE],
+		                             .batches = scale * (size_t)8000,
+		                             .state = 0x1f83d9abu + i};
 		start(&members[i].thread, pass_on, &members[i]);
 	}
 	for (size_t i = 0; i < CIRCLE; i++)
@@ -192,7 +194,8 @@ static void run_storm(unsigned scale)
 }
 
 const struct workload workloads_threads[] = {
-	{"exchange", "four threads in a circle, each frees what another one allocated", 32, 0, false, run_exchange},
+	{"exchange", "four threads in a circle, each frees what another one allocated", 32, 0, false,
+         run_exchange},
 	{"freers", "one thread allocates, three only free", 32, 0, false, run_freers},
 	{"storm", "threads, four at a time, that allocate a little and end", 32, 0, false, run_storm},
 	{0},

@@ -36,8 +36,8 @@ double geometric_mean(const double *values, size_t count, size_t *used);
 
 struct child_task {
 	char *const *argv;
-	const char *library; /* to preload; NULL: none */
-	const char *setting; /* VARIABLE=VALUE, or NULL */
+	const char *library;         /* to preload; NULL: none */
+	const char *setting;         /* VARIABLE=VALUE, or NULL */
 	void (*call)(void *context); /* in place of a program */
 	void *context;
 	unsigned timeout;  /* seconds */
@@ -46,12 +46,12 @@ struct child_task {
 
 struct child_result {
 	bool timed_out;
-	int status;     /* of wait4(2) */
-	uint64_t ns;    /* from its start to its end */
-	double cpu_ms;  /* user and system, its children's too */
+	int status;    /* of wait4(2) */
+	uint64_t ns;   /* from its start to its end */
+	double cpu_ms; /* user and system, its children's too */
 	double peak_kib;
 	double faults;
-	char *output;   /* what it wrote, and what it complained of: strings, to be freed */
+	char *output; /* what it wrote, and what it complained of: strings, to be freed */
 	char *messages;
 };
 
@@ -103,10 +103,10 @@ enum work_kind { WORK_PLAIN, WORK_SPARSE, WORK_PROGRAM, WORK_KINDS };
 
 struct work {
 	const char *name;
-	const char *text;    /* what it does; of a program, its command line */
+	const char *text; /* what it does; of a program, its command line */
 	enum work_kind kind;
-	size_t need;         /* bytes that it is expected to hold */
-	const char *why;     /* not NULL: why it is not measured */
+	size_t need;     /* bytes that it is expected to hold */
+	const char *why; /* not NULL: why it is not measured */
 	const char *metrics[METRICS_MAX];
 	unsigned metric_count;
 };
@@ -141,10 +141,10 @@ extern const struct measure_name measures[MEASURES];
 
 struct alloc_options {
 	bool full;
-	unsigned rounds;  /* 0: as many as suit */
-	unsigned timeout; /* seconds for one process */
-	const char *workloads; /* a list, or NULL: all, or none where there are programs */
-	const char *base; /* or NULL */
+	unsigned rounds;             /* 0: as many as suit */
+	unsigned timeout;            /* seconds for one process */
+	const char *workloads;       /* a list, or NULL: all, or none where there are programs */
+	const char *base;            /* or NULL */
 	const char *json, *markdown; /* files, "-" is standard output; or NULL */
 	bool progress, list;
 };
@@ -209,7 +209,8 @@ void alloc_run(struct alloc_bench *b);
 
 /* Takes what a work printed: lines of "name value", others are not meant for us. A name
  * that is a measure's replaces what was measured. */
-void alloc_take_output(struct alloc_bench *b, unsigned work, unsigned peer, unsigned round, const char *output);
+void alloc_take_output(struct alloc_bench *b, unsigned work, unsigned peer, unsigned round,
+                       const char *output);
 
 /* ---- output (cli/bench_alloc_tables.c, cli/bench_alloc_json.c) --------------------------------- */
 

@@ -154,7 +154,8 @@ static void finish(pid_t pid, const struct child_task *t, uint64_t begin, struct
 }
 
 /* The child waits until the counter counts it. */
-static int start_and_wait(const struct child_task *t, int go[2], int output, int messages, struct child_result *r)
+static int start_and_wait(const struct child_task *t, int go[2], int output, int messages,
+                          struct child_result *r)
 {
 	uint64_t begin;
 	pid_t pid = fork();

@@ -44,7 +44,8 @@ const char *count_refused(struct bench_notes *notes)
 		return NULL;
 	}
 	if (fd == -EACCES || fd == -EPERM)
-		return bench_note(notes, "perf_event_open(2) is refused: sysctl kernel.perf_event_paranoid=2");
+		return bench_note(notes,
+		                  "perf_event_open(2) is refused: sysctl kernel.perf_event_paranoid=2");
 	if (fd == -ENOENT || fd == -ENODEV || fd == -EOPNOTSUPP)
 		return bench_note(notes, "this machine lets nobody use the processor's counters, as many "
 		                         "virtual ones don't");

@@ -98,7 +98,8 @@ static bool read_metric(const char *line, size_t length, char name[64], double *
 	return end == line + length && isfinite(*value) && *value >= 0;
 }
 
-void alloc_take_output(struct alloc_bench *b, unsigned work, unsigned peer, unsigned round, const char *output)
+void alloc_take_output(struct alloc_bench *b, unsigned work, unsigned peer, unsigned round,
+                       const char *output)
 {
 	for (const char *line = output; *line != '\0';) {
 		size_t length = strcspn(line, "\n");
@@ -106,7 +107,8 @@ void alloc_take_output(struct alloc_bench *b, unsigned work, unsigned peer, unsi
 		double value;
 		unsigned measure;
 
-		if (read_metric(line, length, name, &value) && find_measure(b, &b->works[work], name, &measure))
+		if (read_metric(line, length, name, &value) &&
+		    find_measure(b, &b->works[work], name, &measure))
 			alloc_values(b, work, peer, measure)[round] = value;
 		line += length + (line[length] != '\0');
 	}

@@ -68,7 +68,8 @@ static void put_works(const struct alloc_bench *b, FILE *out)
 
 /* ---- figures ------------------------------------------------------------------------------------------ */
 
-static void put_samples(const struct alloc_bench *b, unsigned work, unsigned peer, unsigned measure, FILE *out)
+static void put_samples(const struct alloc_bench *b, unsigned work, unsigned peer, unsigned measure,
+                        FILE *out)
 {
 	const double *values = alloc_values(b, work, peer, measure);
 
@@ -80,7 +81,8 @@ static void put_samples(const struct alloc_bench *b, unsigned work, unsigned pee
 }
 
 /* {"median": M, "quartiles": [A, B], "ratio": R, "samples": [...]} */
-static void put_measure(const struct alloc_bench *b, unsigned work, unsigned peer, unsigned measure, FILE *out)
+static void put_measure(const struct alloc_bench *b, unsigned work, unsigned peer, unsigned measure,
+                        FILE *out)
 {
 	struct quartiles q = alloc_quartiles(b, work, peer, measure);
 
@@ -103,7 +105,8 @@ static void put_cell(const struct alloc_bench *b, unsigned work, unsigned peer, 
 
 	put_text(out, "workload", b->works[work].name, ", ");
 	put_text(out, "allocator", b->peers[peer].name, ", ");
-	put_text(out, "reason", b->works[work].why != NULL ? b->works[work].why : cell->why, ", \"figures\": [");
+	put_text(out, "reason", b->works[work].why != NULL ? b->works[work].why : cell->why,
+	         ", \"figures\": [");
 	for (unsigned m = 0; m < MEASURES + b->works[work].metric_count; m++) {
 		if (isnan(alloc_quartiles(b, work, peer, m).median))
 			continue;

@@ -182,20 +182,13 @@ static bool check(struct alloc_bench *b)
 int alloc_read_options(struct alloc_bench *b, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"quick", no_argument, NULL, 'q'},
-		{"full", no_argument, NULL, 'f'},
-		{"rounds", required_argument, NULL, 'r'},
-		{"workloads", required_argument, NULL, 'w'},
-		{"program", required_argument, NULL, 'p'},
-		{"allocators", required_argument, NULL, 'a'},
-		{"base", required_argument, NULL, 'b'},
-		{"timeout", required_argument, NULL, 't'},
-		{"json", required_argument, NULL, 'j'},
-		{"markdown", required_argument, NULL, 'm'},
-		{"list", no_argument, NULL, OPTION_LIST},
-		{"progress", no_argument, NULL, OPTION_PROGRESS},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+		{"quick", no_argument, NULL, 'q'},         {"full", no_argument, NULL, 'f'},
+		{"rounds", required_argument, NULL, 'r'},  {"workloads", required_argument, NULL, 'w'},
+		{"program", required_argument, NULL, 'p'}, {"allocators", required_argument, NULL, 'a'},
+		{"base", required_argument, NULL, 'b'},    {"timeout", required_argument, NULL, 't'},
+		{"json", required_argument, NULL, 'j'},    {"markdown", required_argument, NULL, 'm'},
+		{"list", no_argument, NULL, OPTION_LIST},  {"progress", no_argument, NULL, OPTION_PROGRESS},
+		{"help", no_argument, NULL, 'h'},          {0},
 	};
 	int option;
 

@@ -32,7 +32,8 @@ static const struct known known_peers[] = {
 #define KNOWN_COUNT (sizeof(known_peers) / sizeof(known_peers[0]))
 
 /* Where what was built by hand often is, and the linker doesn't look. */
-static const char *const usual_directories[] = {"/usr/local/lib", "/usr/local/lib64", "/usr/lib64", "/usr/lib"};
+static const char *const usual_directories[] = {"/usr/local/lib", "/usr/local/lib64", "/usr/lib64",
+                                                "/usr/lib"};
 
 const char *peer_known(unsigned i)
 {
@@ -71,7 +72,8 @@ static bool read_custom(struct peer *p, const char *text, size_t length, struct 
 		p->setting = setting;
 	}
 	if (path == 0 || (colon != NULL && (strchr(setting, '=') == NULL || setting[0] == '='))) {
-		cli_error("--allocators: '%s=%.*s' is not NAME=PATH[:VARIABLE=VALUE]", p->name, (int)length, text);
+		cli_error("--allocators: '%s=%.*s' is not NAME=PATH[:VARIABLE=VALUE]", p->name, (int)length,
+		          text);
 		return false;
 	}
 	return true;
@@ -119,7 +121,9 @@ bool peer_path_in(const char *said, const char *name, char *path, size_t capacit
 static const char *ask_linker(const char *name, const char **why, struct bench_notes *notes)
 {
 	char *argv[] = {(char[]){"/proc/self/exe"}, NULL}, path[PATH_MAX];
-	struct child_task task = {.argv = argv, .library = name, .setting = "LD_TRACE_LOADED_OBJECTS=1",
+	struct child_task task = {.argv = argv,
+	                          .library = name,
+	                          .setting = "LD_TRACE_LOADED_OBJECTS=1",
 	                          .timeout = ASK_TIMEOUT};
 	struct child_result r;
 	bool found;
@@ -141,7 +145,8 @@ static void find_by_name(struct peer *p, const struct known *k, struct bench_not
 
 	for (size_t i = 0; i < SONAMES_MAX && k->sonames[i] != NULL; i++) {
 		p->library = ask_linker(k->sonames[i], &why, notes);
-		for (size_t d = 0; p->library == NULL && d < sizeof(usual_directories) / sizeof(char *); d++) {
+		for (size_t d = 0; p->library == NULL && d < sizeof(usual_directories) / sizeof(char *);
+		     d++) {
 			snprintf(path, sizeof(path), "%s/%s", usual_directories[d], k->sonames[i]);
 			if (access(path, R_OK) == 0)
 				p->library = ask_linker(path, &why, notes);

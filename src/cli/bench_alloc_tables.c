@@ -14,8 +14,8 @@ static const char *const kind_titles[WORK_KINDS] = {
 
 static void heading(FILE *out, bool markdown, const char *name, const char *text)
 {
-	fprintf(out, markdown ? "\n### %s\n\n%s%s" : "\n%s%s%s", name, text[0] == '\0' || markdown ? "" : ": ",
-	        text);
+	fprintf(out, markdown ? "\n### %s\n\n%s%s" : "\n%s%s%s", name,
+	        text[0] == '\0' || markdown ? "" : ": ", text);
 	fputs(markdown && text[0] != '\0' ? "\n\n" : "\n", out);
 }
 
@@ -58,7 +58,10 @@ static void add_row(const struct alloc_bench *b, struct table *t, unsigned work,
 		if (m == MEASURE_TIME && isnan(q.median))
 			table_add(t, "-");
 		else if (m == MEASURE_TIME)
-			table_add(t, q.high < 10 ? "%.2f..%.2f" : q.high < 100 ? "%.1f..%.1f" : "%.0f..%.0f",
+			table_add(t,
+			          q.high < 10    ? "%.2f..%.2f"
+			          : q.high < 100 ? "%.1f..%.1f"
+			                         : "%.0f..%.0f",
 			          q.low, q.high);
 		if (m != MEASURE_FAULTS)
 			table_add_ratio(t, alloc_ratio(b, work, peer, m));
@@ -156,7 +159,8 @@ static void add_means(const struct alloc_bench *b, struct table *t, enum work_ki
 		table_add_ratio(t, ratio_of(own, best));
 }
 
-static void print_ratios(const struct alloc_bench *b, unsigned measure, const char *what, FILE *out, bool markdown)
+static void print_ratios(const struct alloc_bench *b, unsigned measure, const char *what, FILE *out,
+                         bool markdown)
 {
 	unsigned subject = subject_of(b);
 	bool best = subject < b->peer_count && b->peer_count > 1;
@@ -185,7 +189,8 @@ static void print_ratios(const struct alloc_bench *b, unsigned measure, const ch
 	table_print(&t, t.count > t.columns ? out : NULL, markdown);
 }
 
-/* ---- all ------------------------------------------------------------------------------------------------ */
+/* ---- all ------------------------------------------------------------------------------------------------
+ */
 
 static void print_begin(const struct alloc_bench *b, FILE *out, bool markdown)
 {

@@ -35,8 +35,8 @@ static bool read_line(struct work *w, const char *line, size_t length, struct be
 	int used = 0;
 	bool sparse;
 
-	if (sscanf(line, "%31s %u %7s %n", name, &mib, kind, &used) != 3 || used <= 0 || (size_t)used > length ||
-	    strspn(name, NAME_CHARACTERS) != strlen(name))
+	if (sscanf(line, "%31s %u %7s %n", name, &mib, kind, &used) != 3 || used <= 0 ||
+	    (size_t)used > length || strspn(name, NAME_CHARACTERS) != strlen(name))
 		return false;
 	sparse = strcmp(kind, "sparse") == 0;
 	if (!sparse && strcmp(kind, "plain") != 0)

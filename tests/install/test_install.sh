@@ -40,7 +40,7 @@ tree=$scratch/tree
 pc=$(dirname "$(find "$tree" -name sparena.pc)")
 lib=$(dirname "$pc")
 for file in bin/sparena include/sparena/region.h share/doc/sparena/LICENSE \
-	share/doc/sparena/LICENSE.jemalloc share/man/man1/sparena.1; do
+	share/doc/sparena/LICENSE.jemalloc share/man/man1/sparena.1 libexec/sparena/workload; do
 	[ -f "$tree/$file" ] || fail "$file is not installed"
 done
 for name in sparena sparena_malloc; do
@@ -114,6 +114,8 @@ fi
 echo "the installed command"
 ran 0 "$tree/bin/sparena" run --limit 48M sh -c 'echo "$LD_PRELOAD"; grep -c libsparena_malloc /proc/self/maps'
 out "$lib/libsparena_malloc.so.0"
+ran 0 "$tree/bin/sparena" bench alloc --rounds 1 --workloads storm --allocators sparena
+out "storm: threads"
 
 if command -v c++ >/dev/null; then
 	echo "C and C++ with find_package, shared and static"
