@@ -1,55 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How long single blocks take, from malloc's call until they have been written to. */
+#include "../histogram.h"
 #include "workload.h"
-
-/* Counts by time: 64 steps between a power of two of nanoseconds and the next one. */
-#define STEPS_BITS 6
-#define STEPS (1u << STEPS_BITS)
-#define BUCKETS (STEPS * (64 - STEPS_BITS))
-
-struct histogram {
-	uint64_t total, most;
-	uint64_t count[BUCKETS];
-};
-
-static unsigned bucket_of(uint64_t ns)
-{
-	if (ns < STEPS)
-		return (unsigned)ns;
-	unsigned shift = 63 - STEPS_BITS - (unsigned)__builtin_clzll(ns);
-	return (shift + 1) * STEPS + (unsigned)(ns >> shift & (STEPS - 1));
-}
-
-/* The middle of what a bucket counts. */
-static double bucket_ns(unsigned bucket)
-{
-	if (bucket < STEPS)
-		return bucket;
-	unsigned shift = bucket / STEPS - 1;
-	uint64_t low = (uint64_t)(STEPS + bucket % STEPS) << shift;
-	return (double)low + (double)((uint64_t)1 << shift) / 2;
-}
-
-static void histogram_add(struct histogram *h, uint64_t ns)
-{
-	h->total++;
-	h->count[bucket_of(ns)]++;
-	if (ns > h->most)
-		h->most = ns;
-}
-
-/* The time that a share of all took at most. */
-static double histogram_at(const struct histogram *h, double share)
-{
-	uint64_t wanted = (uint64_t)((double)h->total * share), seen = 0;
-
-	for (unsigned i = 0; i < BUCKETS; i++) {
-		seen += h->count[i];
-		if (seen > wanted)
-			return bucket_ns(i);
-	}
-	return (double)h->most;
-}
 
 #define LATENCY_LIVE 8192
 
