@@ -202,7 +202,7 @@ WITHOUT = {
         "set up file systems and pools; the books of each child are compared with the kernel's own view",
     "preload_(redis|postgresql)": "what is in the data of parent and child; the sizes are preload_memcached's",
     "unit_bench(_alloc)?": "arithmetic and text",
-    "integration_bench(_alloc)?": "measures",
+    "integration_bench(_(alloc|programs))?": "measures",
     "fault_shared": "as fault_failpoints; what a descriptor's memory takes is seen in integration_matrix",
     "integration_(matrix|mounts)|preload_memcached_backings":
         "set up file systems and pools, for minutes; each cell is compared with the kernel's own view",
