@@ -384,11 +384,11 @@ static void test_find(void **state)
 	peer_find(&p, &notes);
 	assert_null(p.why);
 	assert_string_equal(p.library, "/nowhere/libsparena_malloc.so.0");
-	p = (struct peer){.name = "lazy", .library = "sparena", .setting = "SPARENA_CONF=lazy_above:1M"};
+	p = (struct peer){.name = "small", .library = "sparena", .setting = "SPARENA_CONF=thp:never"};
 	peer_find(&p, &notes);
 	assert_null(p.why);
 	assert_string_equal(p.library, "/nowhere/libsparena_malloc.so.0");
-	assert_string_equal(p.setting, "SPARENA_CONF=lazy_above:1M");
+	assert_string_equal(p.setting, "SPARENA_CONF=thp:never");
 	p = (struct peer){.name = "x", .library = "/nowhere/x.so"};
 	peer_find(&p, &notes);
 	assert_string_equal(p.why, "there is no /nowhere/x.so");
