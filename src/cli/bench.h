@@ -61,7 +61,10 @@ struct bench_notes {
 const char *bench_note(struct bench_notes *n, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void bench_notes_free(struct bench_notes *n);
 
-/* As calloc(3), but ends the process with a message where there is no memory. */
+/* Ends the process with a message. */
+_Noreturn void bench_no_memory(void);
+
+/* As calloc(3), but ends the process so where there is no memory. */
 void *bench_allocate(size_t count, size_t size);
 
 /* ---- where there is room (cli/bench_space.c) ---------------------------------- */

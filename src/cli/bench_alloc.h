@@ -104,11 +104,11 @@ enum work_kind { WORK_PLAIN, WORK_SPARSE, WORK_PROGRAM, WORK_KINDS };
 struct work {
 	const char *name;
 	const char *text; /* what it does; of a program, its command line */
-	enum work_kind kind;
-	size_t need;     /* bytes that it is expected to hold */
-	const char *why; /* not NULL: why it is not measured */
+	size_t need;      /* bytes that it is expected to hold */
+	const char *why;  /* not NULL: why it is not measured */
 	const char *metrics[METRICS_MAX];
 	unsigned metric_count;
+	enum work_kind kind;
 };
 
 /* Reads NAME=COMMAND; false, with a message, when that is not right. */

@@ -46,8 +46,9 @@ static void warm_up(void *context)
 	bench_warm_up(*(const size_t *)context);
 }
 
-/* As much as the work needs, or has needed before, in another process: so it is free again,
- * and does not count among what the work itself had resident. */
+/* What the work needs, or has needed before, and half as much again, as it gets other pages
+ * than we do here: huge ones, or small ones. In another process: so it is free again, and
+ * does not count among what the work itself had resident. */
 static void warm_up_for(const struct alloc_bench *b, unsigned work)
 {
 	size_t bytes = b->works[work].need;
@@ -60,7 +61,7 @@ static void warm_up_for(const struct alloc_bench *b, unsigned work)
 		if (peak * 1024 > (double)bytes) /* false for a NAN */
 			bytes = (size_t)(peak * 1024);
 	}
-	bytes = size_up(size_min(bytes, b->space.memory), BENCH_HUGE_PAGE);
+	bytes = size_up(size_min(bytes + bytes / 2, b->space.memory), BENCH_HUGE_PAGE);
 	if (child_run(&task, &r) == 0)
 		child_free(&r);
 }

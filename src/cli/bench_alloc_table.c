@@ -7,17 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CELL_MAX 128
+#define COLUMNS_MAX 64
 #define GAP 2
 
 void table_add(struct table *t, const char *format, ...)
 {
-	char text[CELL_MAX];
 	va_list args;
+	char *text;
+	int length;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	length = vasprintf(&text, format, args);
 	va_end(args);
+	if (length < 0)
+		bench_no_memory();
 	if (t->count % 64 == 0) {
 		char **cells = bench_allocate(t->count + 64, sizeof(*cells));
 
@@ -26,8 +29,7 @@ void table_add(struct table *t, const char *format, ...)
 		free(t->cells);
 		t->cells = cells;
 	}
-	t->cells[t->count] = bench_allocate(strlen(text) + 1, 1);
-	strcpy(t->cells[t->count++], text);
+	t->cells[t->count++] = text;
 }
 
 void table_add_number(struct table *t, double value)
@@ -48,7 +50,7 @@ void table_add_ratio(struct table *t, double ratio)
 
 static void print_text(const struct table *t, FILE *out)
 {
-	size_t width[CELL_MAX] = {0};
+	size_t width[COLUMNS_MAX] = {0};
 
 	for (size_t i = 0; i < t->count; i++)
 		width[i % t->columns] = size_max(width[i % t->columns], strlen(t->cells[i]));

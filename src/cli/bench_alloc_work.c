@@ -4,7 +4,6 @@
 #include "cli/bench_alloc.h"
 #include "cli/cli.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define PROGRAM_NEED (256 * MiB) /* of which nobody knows anything */
@@ -27,23 +26,39 @@ bool work_read_program(struct work *w, const char *text, struct bench_notes *not
 	return true;
 }
 
-/* "NAME MIB plain|sparse TEXT" */
-static bool read_line(struct work *w, const char *line, size_t length, struct bench_notes *notes)
+/* Cuts a word off a line, and the space behind it; false: there is none. */
+static bool next_word(const char **line, const char **word, size_t *length)
 {
-	char name[32], kind[8];
-	unsigned mib;
-	int used = 0;
+	*word = *line;
+	*length = strcspn(*line, " \n");
+	if (*length == 0 || (*line)[*length] != ' ')
+		return false;
+	*line += *length + 1;
+	return true;
+}
+
+static bool is_word(const char *word, size_t length, const char *wanted)
+{
+	return length == strlen(wanted) && strncmp(word, wanted, length) == 0;
+}
+
+/* "NAME MIB plain|sparse TEXT" */
+static bool read_line(struct work *w, const char *line, struct bench_notes *notes)
+{
+	const char *name, *number, *kind;
+	size_t name_length, number_length, kind_length, mib;
 	bool sparse;
 
-	if (sscanf(line, "%31s %u %7s %n", name, &mib, kind, &used) != 3 || used <= 0 ||
-	    (size_t)used > length || strspn(name, NAME_CHARACTERS) != strlen(name))
+	if (!next_word(&line, &name, &name_length) || !next_word(&line, &number, &number_length) ||
+	    !next_word(&line, &kind, &kind_length))
 		return false;
-	sparse = strcmp(kind, "sparse") == 0;
-	if (!sparse && strcmp(kind, "plain") != 0)
+	sparse = is_word(kind, kind_length, "sparse");
+	if (strspn(name, NAME_CHARACTERS) != name_length || size_parse(number, number_length, &mib) != 0 ||
+	    mib > SIZE_MAX / MiB || (!sparse && !is_word(kind, kind_length, "plain")))
 		return false;
 	*w = (struct work){
-		.name = bench_note(notes, "%s", name),
-		.text = bench_note(notes, "%.*s", (int)length - used, line + used),
+		.name = bench_note(notes, "%.*s", (int)name_length, name),
+		.text = bench_note(notes, "%.*s", (int)strcspn(line, "\n"), line),
 		.kind = sparse ? WORK_SPARSE : WORK_PLAIN,
 		.need = mib * MiB,
 	};
@@ -55,7 +70,7 @@ bool work_list(struct work *works, unsigned *count, const char *listed, struct b
 	for (const char *line = listed; *line != '\0';) {
 		size_t length = strcspn(line, "\n");
 
-		if (*count == WORKS_MAX || !read_line(&works[*count], line, length, notes)) {
+		if (*count == WORKS_MAX || !read_line(&works[*count], line, notes)) {
 			cli_error("bench alloc: the program of the workloads is another version's: '%.*s'",
 			          (int)length, line);
 			return false;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static _Noreturn void die_without_memory(void)
+void bench_no_memory(void)
 {
 	cli_error("out of memory");
 	exit(CLI_FAILURE);
@@ -17,7 +17,7 @@ void *bench_allocate(size_t count, size_t size)
 	void *p = calloc(count, size);
 
 	if (p == NULL && count != 0 && size != 0)
-		die_without_memory();
+		bench_no_memory();
 	return p;
 }
 
@@ -32,7 +32,7 @@ const char *bench_note(struct bench_notes *n, const char *format, ...)
 	length = vasprintf(&text, format, args);
 	va_end(args);
 	if (length < 0)
-		die_without_memory();
+		bench_no_memory();
 	for (size_t i = 0; i < n->count; i++) {
 		if (strcmp(n->list[i], text) != 0)
 			continue;
@@ -41,7 +41,7 @@ const char *bench_note(struct bench_notes *n, const char *format, ...)
 	}
 	list = reallocarray(n->list, n->count + 1, sizeof(*list));
 	if (list == NULL)
-		die_without_memory();
+		bench_no_memory();
 	n->list = list;
 	return n->list[n->count++] = text;
 }
