@@ -21,7 +21,7 @@ static int print_help(void)
 	       "  -r, --rounds=N         rounds, each over everything [3; 5 with --full]\n"
 	       "  -w, --workloads=LIST   what to run [all; nothing where programs are named]\n"
 	       "  -p, --program=NAME=COMMAND\n"
-	       "                         run COMMAND too, by sh(1); may be repeated\n"
+	       "                         run COMMAND too, by sh(1), with no input; may be repeated\n"
 	       "  -a, --allocators=LIST  under what, by name, or as NAME=PATH[:VARIABLE=VALUE] of a\n"
 	       "                         library, as the last one of a list; may be repeated [all]\n"
 	       "  -b, --base=NAME        whom to compare with [jemalloc; or the first one]\n"

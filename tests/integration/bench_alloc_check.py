@@ -84,6 +84,9 @@ def main():
     for cell in data["cells"]:
         assert (cell["reason"] is not None) == (cell["workload"] in o.failed), cell
         check_cell(cell, bases[cell["workload"]], o.rounds)
+        # The processor's counters are there for everybody or for nobody.
+        counted = "instructions" in figures(cell)
+        assert cell["reason"] is not None or counted == (data["instructions_reason"] is None), cell
     check_means(data, {w["name"]: w["kind"] for w in data["workloads"]})
 
 
