@@ -18,98 +18,54 @@ static void join(pthread_t thread)
 		bench_die("pthread_join");
 }
 
-/* ---- rings: blocks on their way from one thread to another ------------------------- */
-
-#define BATCH 64
-#define RING_SLOTS 32
-
-struct batch {
-	struct block blocks[BATCH];
-};
-
-struct ring {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	size_t first, count;
-	struct batch slots[RING_SLOTS];
-};
-
-static struct ring *ring_new(void)
-{
-	struct ring *r = bench_map(sizeof *r);
-
-	pthread_mutex_init(&r->lock, NULL);
-	pthread_cond_init(&r->changed, NULL);
-	return r;
-}
-
-static void ring_put(struct ring *r, const struct batch *b)
-{
-	pthread_mutex_lock(&r->lock);
-	while (r->count == RING_SLOTS)
-		pthread_cond_wait(&r->changed, &r->lock);
-	r->slots[(r->first + r->count++) % RING_SLOTS] = *b;
-	pthread_cond_signal(&r->changed);
-	pthread_mutex_unlock(&r->lock);
-}
-
-static void ring_get(struct ring *r, struct batch *b)
-{
-	pthread_mutex_lock(&r->lock);
-	while (!r->count)
-		pthread_cond_wait(&r->changed, &r->lock);
-	*b = r->slots[r->first];
-	r->first = (r->first + 1) % RING_SLOTS;
-	r->count--;
-	pthread_cond_signal(&r->changed);
-	pthread_mutex_unlock(&r->lock);
-}
-
-static void batch_take(struct batch *b, uint64_t *state)
-{
-	for (size_t i = 0; i < BATCH; i++)
-		block_take(&b->blocks[i], size_power_law(state, 16, 8));
-}
-
 /* ---- exchange: each thread of a circle frees what the one before it allocated ------- */
 
 #define CIRCLE 4
+#define EXCHANGED 2048 /* blocks of one thread in one step */
 
 struct member {
 	pthread_t thread;
-	struct ring *from, *to;
-	size_t batches;
+	pthread_barrier_t *steps_end;
+	const struct member *before;
+	struct block *blocks[2]; /* of this step, and of the one before */
+	size_t steps;
 	uint64_t state;
 };
 
+/* All allocate and free at once, and nobody waits for single blocks. */
 static void *pass_on(void *argument)
 {
 	struct member *m = argument;
-	struct batch b;
 
-	for (size_t i = 0; i < m->batches; i++) {
-		batch_take(&b, &m->state);
-		ring_put(m->to, &b);
-		ring_get(m->from, &b);
-		block_drop_all(b.blocks, BATCH);
+	for (size_t step = 0; step < m->steps; step++) {
+		struct block *own = m->blocks[step % 2], *others = m->before->blocks[(step + 1) % 2];
+
+		for (size_t i = 0; i < EXCHANGED; i++) {
+			block_take(&own[i], size_power_law(&m->state, 16, 8));
+			block_drop(&others[i]);
+		}
+		pthread_barrier_wait(m->steps_end);
 	}
+	block_drop_all(m->before->blocks[(m->steps + 1) % 2], EXCHANGED);
 	return NULL;
 }
 
 static void run_exchange(unsigned scale)
 {
 	struct member members[CIRCLE];
-	struct ring *rings[CIRCLE];
+	pthread_barrier_t steps_end;
 
+	pthread_barrier_init(&steps_end, NULL, CIRCLE);
 	for (size_t i = 0; i < CIRCLE; i++)
-		rings[i] = ring_new();
-	for (size_t i = 0; i < CIRCLE; i++) {
-		members[i] = (struct member){.from = rings[i],
-		                             .to = rings[(i + 1) % CIRCLE],
-		                             .batches = scale * (size_t)8000,
-		                             .state = 0x1f83d9abu + i};
+		members[i] = (struct member){
+			.steps_end = &steps_end,
+			.before = &members[(i + CIRCLE - 1) % CIRCLE],
+			.blocks = {block_table(EXCHANGED), block_table(EXCHANGED)},
+			.steps = scale * (size_t)500,
+			.state = 0x1f83d9abu + i,
+		};
+	for (size_t i = 0; i < CIRCLE; i++)
 		start(&members[i].thread, pass_on, &members[i]);
-	}
 	for (size_t i = 0; i < CIRCLE; i++)
 		join(members[i].thread);
 }
@@ -117,39 +73,48 @@ static void run_exchange(unsigned scale)
 /* ---- freers: threads that never allocate --------------------------------------------- */
 
 #define FREERS 3
+#define FREED 2048 /* blocks for each of them in one step */
 
 struct freer {
 	pthread_t thread;
-	struct ring *from;
-	size_t batches;
+	pthread_barrier_t *steps_end;
+	struct block *blocks[2]; /* those that are allocated now, and those to be freed */
+	size_t steps;
 };
 
 static void *only_free(void *argument)
 {
 	const struct freer *f = argument;
-	struct batch b;
 
-	for (size_t i = 0; i < f->batches; i++) {
-		ring_get(f->from, &b);
-		block_drop_all(b.blocks, BATCH);
+	for (size_t step = 0; step <= f->steps; step++) {
+		block_drop_all(f->blocks[(step + 1) % 2], FREED);
+		pthread_barrier_wait(f->steps_end);
 	}
 	return NULL;
 }
 
+/* In each step the blocks of the one before are freed. */
 static void run_freers(unsigned scale)
 {
 	struct freer freers[FREERS];
-	size_t batches = scale * (size_t)8000;
+	pthread_barrier_t steps_end;
+	size_t steps = scale * (size_t)250;
 	uint64_t state = 0x5be0cd19u;
-	struct batch b;
 
+	pthread_barrier_init(&steps_end, NULL, FREERS + 1);
 	for (size_t i = 0; i < FREERS; i++) {
-		freers[i] = (struct freer){.from = ring_new(), .batches = batches};
+		freers[i] = (struct freer){
+			.steps_end = &steps_end,
+			.blocks = {block_table(FREED), block_table(FREED)},
+			.steps = steps,
+		};
 		start(&freers[i].thread, only_free, &freers[i]);
 	}
-	for (size_t i = 0; i < FREERS * batches; i++) {
-		batch_take(&b, &state);
-		ring_put(freers[i % FREERS].from, &b);
+	for (size_t step = 0; step <= steps; step++) {
+		for (size_t i = 0; step < steps && i < FREERS * FREED; i++)
+			block_take(&freers[i % FREERS].blocks[step % 2][i / FREERS],
+			           size_power_law(&state, 16, 8));
+		pthread_barrier_wait(&steps_end);
 	}
 	for (size_t i = 0; i < FREERS; i++)
 		join(freers[i].thread);
