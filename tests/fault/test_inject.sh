@@ -147,7 +147,7 @@ for mode in once lasts; do
 	each close 2 EIO EINTR EBADF
 	each write 1 EAGAIN EBADF EINTR EIO ENOSPC
 	each prctl 1 EINVAL ENOMEM EBADF
-	each newfstatat 1 EBADF ENOMEM
+	each newfstatat 5 EBADF ENOMEM # the same question each time: is it still that file?
 	each sched_getaffinity 1 EINVAL EPERM
 done
 
