@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "region/exact.h"
@@ -41,7 +42,14 @@ int __wrap_os_helper_ask(const struct os_helper *h, int fd, size_t offset, size_
 	return __real_os_helper_ask(h, fd, offset, length, answer);
 }
 
-static void say(const char *text, const char *detail) { snprintf(said, sizeof said, "%s%s", text, detail); }
+/* By any thread. */
+static void say(const char *text, const char *detail)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_mutex_lock(&lock);
+	snprintf(said, sizeof said, "%s%s", text, detail);
+	pthread_mutex_unlock(&lock);
+}
 
 /* A process in a cgroup of 1 GiB on a large machine. */
 static void plant_cgroup(const char *current)
