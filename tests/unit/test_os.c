@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "../support/faults.h"
+#include "../support/sanitized.h"
 
 #define MIB ((size_t)1 << 20)
 
@@ -204,7 +205,8 @@ __attribute__((no_sanitize_address, no_sanitize_thread)) static long faults_of_w
 
 static void check_populated(char *p, size_t size)
 {
-	assert_int_equal(faults_of_writing(p, size), 0);
+	/* A sanitizer's own thread may have one meanwhile; p has hundreds if it is not populated. */
+	assert_in_range(faults_of_writing(p, size), 0, SANITIZED ? 2 : 0);
 	assert_int_equal(resident(p, size), size);
 }
 
