@@ -185,7 +185,7 @@ static const char *what_is_missing(const struct bench_memory *m)
 {
 	if (m->backing == BENCH_ANON_THP && m->mapping == BENCH_SHARED)
 		return "shared memory has its own setting, shmem_enabled, and sparena does not use it";
-	if (m->backing == BENCH_ANON_THP && !os_thp_usable())
+	if (m->backing == BENCH_ANON_THP && !os_thp_usable(BENCH_HUGE_PAGE))
 		return "transparent huge pages are off: echo madvise > "
 		       "/sys/kernel/mm/transparent_hugepage/enabled";
 	if (m->backing == BENCH_TMPFS && m->directory == NULL)

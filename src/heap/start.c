@@ -190,7 +190,7 @@ static enum pages_thp thp_mode(const struct conf *c)
 	case CONF_THP_NEVER:
 		return PAGES_THP_NEVER;
 	default:
-		return os_thp_usable() ? PAGES_THP_AUTO : PAGES_THP_NEVER;
+		return os_thp_usable(CHUNK_SIZE) ? PAGES_THP_AUTO : PAGES_THP_NEVER;
 	}
 }
 

@@ -250,7 +250,7 @@ static int find(struct search *s)
 
 static size_t search_bytes(void)
 {
-	return (sizeof(struct search) + os_page_size() - 1) & ~(os_page_size() - 1);
+	return size_up(sizeof(struct search), os_page_size());
 }
 
 int os_cgroup_find(const char *root, struct os_cgroup *out)

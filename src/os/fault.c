@@ -3,7 +3,10 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
 
 #define STACK_SIZE ((size_t)64 << 10)
 
@@ -11,9 +14,17 @@
 static bool (*mend_at)(const void *addr);
 static struct sigaction others;
 
-/* The thread that forks, until it is done with that: in the child, the only one. In the
- * parent it touches nothing meanwhile that is not there. */
-static __thread bool forks;
+/*
+ * The thread that forks, until it is done with that: in the child, the only one. In the
+ * parent it touches nothing meanwhile that is not there. No thread-local variable, as those
+ * of a library are found by a table of the thread's, which is a block of malloc.
+ */
+static _Atomic uintptr_t forker;
+
+static bool forks(void)
+{
+	return atomic_load_explicit(&forker, memory_order_relaxed) == (uintptr_t)pthread_self();
+}
 
 static bool is_default(const struct sigaction *action)
 {
@@ -48,7 +59,7 @@ static void pass_on(int signal, siginfo_t *info, void *context)
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
 	int saved_errno = errno;
-	bool mended = info->si_code == SEGV_MAPERR && forks && mend_at(info->si_addr);
+	bool mended = info->si_code == SEGV_MAPERR && forks() && mend_at(info->si_addr);
 
 	errno = saved_errno;
 	if (!mended)
@@ -68,7 +79,8 @@ static void install(void)
 {
 	struct sigaction ours;
 
-	sigaction(SIGSEGV, NULL, &ours);
+	if (sigaction(SIGSEGV, NULL, &ours) != 0)
+		return; /* a sandbox denies it */
 	if (!is_ours(&ours))
 		others = ours;
 	ours = others;
@@ -105,7 +117,7 @@ void os_catch_faults(bool (*mend)(const void *addr), struct os_faults *before)
 	int saved_errno = errno;
 
 	mend_at = mend;
-	forks = true;
+	atomic_store_explicit(&forker, (uintptr_t)pthread_self(), memory_order_relaxed);
 	install();
 	before->on_own_stack = take_stack(before);
 	before->blocked = set_blocked(false);
@@ -124,6 +136,6 @@ void os_release_faults(const struct os_faults *before)
 	/* Somebody else's, set meanwhile, stays. */
 	if (sigaction(SIGSEGV, NULL, &now) == 0 && is_ours(&now))
 		sigaction(SIGSEGV, &others, NULL);
-	forks = false;
+	atomic_store_explicit(&forker, 0, memory_order_relaxed);
 	errno = saved_errno;
 }

@@ -65,13 +65,14 @@ void os_helper_measure(size_t ballast, char text[OS_HELPER_TEXT_MAX], struct os_
 }
 
 /* After unshare(2) of PID namespaces the next child is the first of the new one, and all
- * others there end with it: that must not be ours. */
+ * others there end with it: that must not be ours. Before it the link leads nowhere
+ * (namespaces(7)). */
 static bool children_are_elsewhere(void)
 {
 	struct stat own, theirs;
 
-	return stat("/proc/self/ns/pid", &own) == 0 && stat("/proc/self/ns/pid_for_children", &theirs) == 0 &&
-	       own.st_ino != theirs.st_ino;
+	return stat("/proc/self/ns/pid", &own) == 0 &&
+	       (stat("/proc/self/ns/pid_for_children", &theirs) != 0 || own.st_ino != theirs.st_ino);
 }
 
 /* ---- starting ---------------------------------------------------------------------- */
@@ -116,8 +117,8 @@ static unsigned most_descriptors(void)
 static void fill_in(struct os_helper_task *t, size_t ballast, size_t weight)
 {
 	size_t page = os_page_size();
-	uintptr_t code = (uintptr_t)os_helper_code_start / page * page;
-	uintptr_t code_end = ((uintptr_t)os_helper_code_end + page - 1) / page * page;
+	uintptr_t code = size_down((uintptr_t)os_helper_code_start, page);
+	uintptr_t code_end = size_up((uintptr_t)os_helper_code_end, page);
 	unsigned ours = (uintptr_t)t > code;
 
 	t->page = page;
@@ -146,7 +147,8 @@ static int clone_task(struct os_helper_task *t)
 	int pid;
 
 	memset(all, 0xff, sizeof(all));
-	syscall(SYS_rt_sigprocmask, SIG_SETMASK, all, before, sizeof(all));
+	if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, all, before, sizeof(all)) != 0)
+		return -errno;
 	pid = clone(os_helper_main, (char *)t + STACK_SIZE, CLONE_UNTRACED, t);
 	if (pid < 0)
 		pid = -errno;

@@ -53,9 +53,11 @@ int os_helper_hear(const struct os_helper *h, int *answer)
 			r = receive(h, answer);
 			if (r != 0)
 				return r < 0 ? r : 0;
-		} else if (!alive || os_clock_ms() > until) {
+		} else if (!alive) {
 			return -EPIPE;
 		}
+		if (os_clock_ms() > until)
+			return -EPIPE;
 	}
 }
 

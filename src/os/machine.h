@@ -26,6 +26,12 @@ struct os_thp_settings {
 
 void os_thp_settings(const char *root, struct os_thp_settings *out);
 
+/*
+ * Which of `sizes`, of folios (bit n: 2^n bytes, as os_mthp_sizes() has them), the kernel
+ * uses in memory with MADV_HUGEPAGE, where a size of more is switched off or none is free.
+ */
+uint64_t os_mthp_advised(const char *root, uint64_t sizes);
+
 /* ---- pools of huge pages (os/hugetlb.c) ------------------------------------- */
 
 #define OS_HUGETLB_MAX 8 /* no architecture has more sizes */

@@ -359,8 +359,9 @@ bool os_can_populate(void);
 /* transparent_hugepage/enabled, alone and cheaply. */
 enum os_thp os_thp(void);
 
-/* Whether this machine makes transparent huge pages of PMD size at all, cheaply. */
-bool os_thp_usable(void);
+/* Whether this machine makes transparent huge pages of `size` bytes where they are asked
+ * for, by the setting for all sizes and the size's own, cheaply. */
+bool os_thp_usable(size_t size);
 
 /* What mthp_sizes says, for pages of page_size bytes and more. */
 uint64_t os_mthp_sizes(size_t page_size);
@@ -372,7 +373,7 @@ size_t os_huge_pages_free(size_t page);
 /* MemTotal in bytes, alone and cheaply; 0 when /proc is not there. */
 size_t os_memory_total(void);
 
-/* Processors that are online, sysconf(3); 1 where that is not known. */
+/* Processors that are online; 1 where that is not known. */
 unsigned os_cpus(void);
 
 /* What /proc/meminfo says, in bytes; 0 for what it doesn't. */

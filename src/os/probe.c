@@ -91,13 +91,46 @@ static void probe_kernel(struct os_probe *out)
 	memcpy(out->kernel, name.release, length);
 }
 
+static unsigned leading_number(const char **text)
+{
+	unsigned n = 0;
+
+	for (; **text >= '0' && **text <= '9'; (*text)++)
+		n = n * 10 + (unsigned)(**text - '0');
+	return n;
+}
+
+/* How many are in a list as 0-3,5; 0 where it is none. */
+static unsigned count_listed(const char *list)
+{
+	unsigned count = 0, first, last;
+
+	while (*list >= '0' && *list <= '9') {
+		first = last = leading_number(&list);
+		if (*list == '-') {
+			list++;
+			last = leading_number(&list);
+		}
+		count += last >= first ? last - first + 1 : 0;
+		list += *list == ',';
+	}
+	return count;
+}
+
+/*
+ * Not by sysconf(3), which reads this file by the thread's locale: that may be a block of
+ * malloc, and in a child of fork(2) the guard asks before there are any.
+ */
 unsigned os_cpus(void)
 {
+	char text[1024];
 	int saved_errno = errno;
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned cpus = 0;
 
+	if (os_read_file("/sys/devices/system/cpu/online", text, sizeof(text), NULL) == 0)
+		cpus = count_listed(text);
 	errno = saved_errno;
-	return cpus > 0 ? (unsigned)cpus : 1;
+	return cpus > 0 ? cpus : 1;
 }
 
 void os_probe(struct os_probe *out)

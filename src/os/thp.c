@@ -28,13 +28,6 @@ enum os_thp os_thp(void)
 	return r != 0 && r != -EINVAL ? OS_THP_NONE : thp_of(word);
 }
 
-bool os_thp_usable(void)
-{
-	enum os_thp thp = os_thp();
-
-	return thp == OS_THP_MADVISE || thp == OS_THP_ALWAYS;
-}
-
 /* By name, and not by opendir(3), which allocates. */
 uint64_t os_mthp_sizes(size_t page_size)
 {
@@ -73,21 +66,53 @@ static size_t read_number(const char *root, const char *name)
 	return os_read_number(path, &value) == 0 ? value : OS_UNLIMITED;
 }
 
-/* `enabled` and, since Linux 6.8, the size's own setting, which may defer to it. sparena
- * goes by the former when it starts, so that both have to allow huge pages. */
-static enum os_thp effective(const char *root, size_t pmd_size)
+static enum os_thp of_all_sizes(const char *root)
 {
-	char name[64], word[OS_WORD_MAX];
-	enum os_thp all;
+	char word[OS_WORD_MAX];
 	int r = read_word(root, "enabled", word);
 
-	all = r != 0 && r != -EINVAL ? OS_THP_NONE : thp_of(word);
-	if (all == OS_THP_NONE || all == OS_THP_NEVER)
-		return all;
-	snprintf(name, sizeof(name), "hugepages-%zukB/enabled", pmd_size / 1024);
-	if (read_word(root, name, word) != 0 || strcmp(word, "inherit") == 0)
-		return all;
-	return thp_of(word);
+	return r != 0 && r != -EINVAL ? OS_THP_NONE : thp_of(word);
+}
+
+/* Since Linux 6.8; it may defer to that for all sizes. `missing`: where there is none. */
+static enum os_thp of_size(const char *root, size_t size, enum os_thp all, enum os_thp missing)
+{
+	char name[64], word[OS_WORD_MAX];
+
+	snprintf(name, sizeof(name), "hugepages-%zukB/enabled", size / 1024);
+	if (read_word(root, name, word) != 0)
+		return missing;
+	return strcmp(word, "inherit") == 0 ? all : thp_of(word);
+}
+
+/* Both have to allow huge pages of `size`: sparena asks for none where only the size's own
+ * does. */
+static enum os_thp effective(const char *root, size_t size)
+{
+	enum os_thp all = of_all_sizes(root);
+
+	return all == OS_THP_NONE || all == OS_THP_NEVER ? all : of_size(root, size, all, all);
+}
+
+bool os_thp_usable(size_t size)
+{
+	enum os_thp thp = effective("", size);
+
+	return thp == OS_THP_MADVISE || thp == OS_THP_ALWAYS;
+}
+
+uint64_t os_mthp_advised(const char *root, uint64_t sizes)
+{
+	enum os_thp all = of_all_sizes(root);
+	uint64_t advised = 0;
+
+	for (unsigned n = 10; n < 64; n++) {
+		uint64_t bit = UINT64_C(1) << n;
+
+		if ((sizes & bit) != 0 && of_size(root, bit, all, OS_THP_NEVER) >= OS_THP_MADVISE)
+			advised |= bit;
+	}
+	return advised;
 }
 
 void os_thp_settings(const char *root, struct os_thp_settings *out)
