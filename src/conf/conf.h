@@ -15,6 +15,7 @@
 #define CONF_UNLIMITED SIZE_MAX
 #define CONF_AUTO 0 /* of reserve, page and guard_margin */
 #define CONF_DECAY_NEVER INT64_MAX
+#define CONF_LAZY_NEVER SIZE_MAX
 #define CONF_PATH_MAX 512
 #define CONF_ERROR_MAX 256
 #define CONF_LIMIT_AUTO 875u /* thousandths: an eighth stays for stacks, libraries, page tables */
@@ -45,6 +46,10 @@ struct conf {
 	unsigned limit_share; /* thousandths of the box that it is of; 0: it is of none */
 	int64_t decay_ms;    /* 0: at once; CONF_DECAY_NEVER */
 	size_t commit_ahead; /* bytes, at most this much ahead of need in one step */
+	size_t lazy_above;   /* bytes: larger blocks are charged only; CONF_LAZY_NEVER */
+	size_t thread_cache; /* bytes: the largest block that a thread keeps for reuse */
+	bool harden;         /* the program's blocks are checked, and it ends at the first mistake */
+	bool trap;           /* nothing is accessible but what is committed */
 	bool closed;         /* regions: inaccessible until committed */
 	bool stats_print;
 	bool strict;
@@ -102,7 +107,8 @@ void conf_set_box(struct conf *c, size_t box);
 
 /*
  * Checks what no single option can: the limit against `minimum` (what start-up
- * needs), reserve against limit, path, page and guard against backing. Returns 0, or -EINVAL with the reason in error[].
+ * needs), reserve against limit, path, page, guard and lazy_above against backing.
+ * Returns 0, or -EINVAL with the reason in error[].
  */
 int conf_check(const struct conf *c, size_t minimum, char error[CONF_ERROR_MAX]);
 

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #define COMMIT_AHEAD_MINIMUM (64 * KiB)
+#define THREAD_CACHE_MINIMUM (16 * KiB) /* above jemalloc's largest slab */
+#define THREAD_CACHE_MAXIMUM MiB
+#define LAZY_MINIMUM (64 * KiB) /* above jemalloc's largest slab: small blocks stay backed */
 #define PAGE_MINIMUM (2 * MiB)
 
 /* Longer waits are never, and adding one to a clock must not overflow. */
@@ -200,6 +203,35 @@ int conf_set_commit_ahead(const struct conf_value *v)
 		return r;
 	if (size < COMMIT_AHEAD_MINIMUM || !size_is_pow2(size))
 		return refuse(v, "is not a power of two of at least 64K: use 64K, 128K, ... 2M, 4M");
+	*(size_t *)v->field = size;
+	return 0;
+}
+
+int conf_set_lazy_above(const struct conf_value *v)
+{
+	size_t size = CONF_LAZY_NEVER;
+
+	if (!is(v, "never")) {
+		int r = parse_size(v, " or never", &size);
+
+		if (r != 0)
+			return r;
+		if (size < LAZY_MINIMUM)
+			return refuse(v, "is below 64K, and small blocks are always backed");
+	}
+	*(size_t *)v->field = size;
+	return 0;
+}
+
+int conf_set_thread_cache(const struct conf_value *v)
+{
+	size_t size;
+	int r = parse_size(v, "", &size);
+
+	if (r != 0)
+		return r;
+	if (size < THREAD_CACHE_MINIMUM || size > THREAD_CACHE_MAXIMUM)
+		return refuse(v, "is not between 16K and 1M");
 	*(size_t *)v->field = size;
 	return 0;
 }

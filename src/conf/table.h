@@ -37,6 +37,14 @@
 	  "milliseconds that freed memory is kept for reuse before it goes back")                  \
 	X(commit_ahead, commit_ahead, CONF_SCOPE_HEAPS, "SIZE", "2M",                            \
 	  "most memory to commit ahead of need in one step; a power of two, 64K or more")          \
+	X(lazy_above, lazy_above, CONF_SCOPE_HEAPS, "SIZE|never", "never",                       \
+	  "charge blocks larger than this without backing them; backing:anon alone")               \
+	X(thread_cache, thread_cache, CONF_SCOPE_PROCESS, "SIZE", "32K",                           \
+	  "largest block that a thread keeps for its next request: 16K to 1M")                     \
+	X(harden, boolean, CONF_SCOPE_HEAPS, "true|false", "false",                                \
+	  "stop the program when it frees what is no block, or twice, or wrote beyond a block")    \
+	X(trap, boolean, CONF_SCOPE_ALL, "true|false", "false",                                    \
+	  "touching memory that was given back is SIGSEGV")                                        \
 	X(fork, choice, CONF_SCOPE_HEAPS, "copy|exec|deny", "copy",                              \
 	  "shared memory at fork: copied first, left to an exec soon, or fork fails")              \
 	X(populate, choice, CONF_SCOPE_ALL, "auto|touch", "auto",                                  \
@@ -68,7 +76,8 @@ struct conf_value {
 typedef int conf_setter(const struct conf_value *v);
 
 conf_setter conf_set_choice, conf_set_reserve, conf_set_limit, conf_set_decay,
-	conf_set_commit_ahead, conf_set_boolean, conf_set_page, conf_set_path, conf_set_margin;
+	conf_set_commit_ahead, conf_set_boolean, conf_set_page, conf_set_path, conf_set_margin,
+	conf_set_lazy_above, conf_set_thread_cache;
 
 /* Copies what a user wrote for a message: cut when long, always one printable line. */
 #define CONF_QUOTE_MAX 48

@@ -62,7 +62,9 @@ static void test_default(void **state)
 	assert_true(c.guard == CONF_GUARD_AUTO && c.guard_margin == CONF_AUTO);
 	assert_int_equal(c.decay_ms, 500);
 	assert_int_equal(c.commit_ahead, 2 * MiB);
-	assert_false(c.closed || c.stats_print || c.strict || c.log);
+	assert_true(c.lazy_above == CONF_LAZY_NEVER);
+	assert_int_equal(c.thread_cache, 32 * KiB);
+	assert_false(c.harden || c.trap || c.closed || c.stats_print || c.strict || c.log);
 	assert_string_equal(c.stats_file, "");
 }
 
@@ -73,7 +75,7 @@ static void test_table(void **state)
 	char text[128];
 
 	(void)state;
-	assert_int_equal(conf_option_count, 18);
+	assert_int_equal(conf_option_count, 22);
 	conf_default(&before);
 	for (size_t i = 0; i < conf_option_count; i++) {
 		const struct conf_option *o = &conf_options[i];
@@ -120,6 +122,11 @@ static void test_values(void **state)
 	assert_true(good("decay_ms:never", PROCESS)->decay_ms == CONF_DECAY_NEVER);
 	assert_true(good("decay_ms:4611686018427387903", PROCESS)->decay_ms == INT64_MAX / 2);
 	assert_int_equal(good("commit_ahead:64K", PROCESS)->commit_ahead, 64 * KiB);
+	assert_int_equal(good("lazy_above:64K", PROCESS)->lazy_above, 64 * KiB);
+	assert_int_equal(good("lazy_above:1000001", HEAP)->lazy_above, 1000001);
+	assert_int_equal(good("thread_cache:16K", PROCESS)->thread_cache, 16 * KiB);
+	assert_int_equal(good("thread_cache:1M", PROCESS)->thread_cache, MiB);
+	assert_true(good("lazy_above:1M,lazy_above:never", HEAP)->lazy_above == CONF_LAZY_NEVER);
 	assert_true(good("closed:true", REGION)->closed);
 	assert_true(good("stats_print:true", PROCESS)->stats_print);
 	assert_false(good("stats_print:true,stats_print:false", PROCESS)->stats_print);
@@ -251,10 +258,10 @@ static void test_unknown(void **state)
 	(void)state;
 	bad("lmit:1G", PROCESS,
 	    "unknown option \"lmit\": did you mean \"limit\"? known are backing, path, keep, page, "
-	    "thp, reserve, limit, guard, guard_margin, decay_ms, commit_ahead, fork, populate, stats_print, stats_file, strict, "
-	    "log");
+	    "thp, reserve, limit, guard, guard_margin, decay_ms, commit_ahead, lazy_above, thread_cache, harden, trap, fork, "
+	    "populate, stats_print, stats_file, strict, log");
 	bad("zzzzzz:1", REGION, "unknown option \"zzzzzz\": known are backing, path, keep, page, thp, limit, "
-	                        "guard, guard_margin, populate, closed");
+	                        "guard, guard_margin, trap, populate, closed");
 	bad("limit=1G", PROCESS, "\"limit=1G\" has no value: write key:value, as in limit:64M");
 	bad("closed:true", PROCESS,
 	    "option \"closed\" is for regions, not for the process: leave it away here");
@@ -371,6 +378,9 @@ static void test_mismatch(void **state)
 		{"backing:memfd,path:/tmp", "path: is for backing:file alone"},
 		{"keep:true", "keep: is for backing:file alone"},
 		{"backing:hugetlb,keep:true", "keep: is for backing:file alone"},
+		{"lazy_above:1M,backing:memfd", "lazy_above: is for backing:anon alone"},
+		{"lazy_above:1M,backing:hugetlb", "lazy_above: is for backing:anon alone"},
+		{"backing:file,path:/tmp,lazy_above:64K", "lazy_above: is for backing:anon alone"},
 		{"guard:helper", "guard:helper is for backing:memfd alone"},
 		{"guard:helper,backing:memfd-hugetlb", "guard:helper is for backing:memfd alone"},
 		{"page:2M", "page: is for backing:hugetlb, memfd-hugetlb and file alone"},
@@ -379,6 +389,7 @@ static void test_mismatch(void **state)
 	static const char *const right[] = {
 		"backing:file,path:/tmp", "backing:file,path:/tmp/x,keep:true,page:2M", "backing:hugetlb,page:1G",
 		"backing:memfd-hugetlb,page:2M,limit:8M", "backing:memfd,keep:false,page:auto,path:", "backing:memfd,guard:helper",
+		"lazy_above:1M,backing:anon", "lazy_above:never,backing:memfd",
 	};
 
 	(void)state;
