@@ -41,8 +41,10 @@ struct backing_ops {
 	 */
 	int (*open)(struct backing *b, const struct backing_config *config);
 
-	/* Makes a range accessible, or inaccessible, as address space: no page is taken. */
+	/* Makes a range accessible, or inaccessible, as address space: no page is taken, and
+	 * none given back. -ENOMEM: too many mappings. */
 	int (*unlock)(struct backing *b, size_t offset, size_t length);
+	int (*lock)(struct backing *b, size_t offset, size_t length);
 
 	/*
 	 * Populates a range writable. After an error a part of it may be populated: the
@@ -142,6 +144,9 @@ int backing_prefer_nothing(struct backing *b, size_t offset, size_t length, bool
 
 /* Pages of the range that are in this process's page tables. */
 int backing_resident_mapped(struct backing *b, size_t offset, size_t length, size_t *bytes);
+
+/* Removes the file's name, where it has one that is not to stay; the memory remains. */
+void backing_remove_name(struct backing *b);
 
 /* Gives address space, descriptor and name back. */
 void backing_close(struct backing *b);

@@ -88,8 +88,10 @@ void backing_close_source(struct backing_source *s)
 /* Fresh private memory in the place of what shines through, which cannot be discarded. */
 static int renew(struct backing *b, size_t offset, size_t length)
 {
-	int err = os_cover(b->base + offset, length);
-	return err ? err : os_open(b->base + offset, length);
+	int err = os_renew(b->base + offset, length);
+	if (!err)
+		(void)backing_anon.prefer_huge(b, offset, length, false); /* as what is around it */
+	return err;
 }
 
 static const struct backing_ops backing_of_view = {

@@ -52,14 +52,19 @@ int backing_resident_mapped(struct backing *b, size_t offset, size_t length, siz
 	return err;
 }
 
+void backing_remove_name(struct backing *b)
+{
+	if (b->path)
+		(void)os_unlink(b->path, &b->file); /* somebody may have removed it already */
+	b->path = NULL;
+}
+
 void backing_close(struct backing *b)
 {
 	if (b->base)
 		os_release(b->base, b->size);
-	if (b->path)
-		(void)os_unlink(b->path, &b->file); /* somebody may have removed it already */
+	backing_remove_name(b);
 	os_close_file(&b->file);
 	b->base = NULL;
 	b->size = 0;
-	b->path = NULL;
 }

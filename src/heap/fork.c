@@ -301,7 +301,7 @@ bool heap_may_fork(void)
 	denied = false;
 	note_denial(&heap_process);
 	heap_each(note_denial);
-	bool may = !denied;
+	bool may = !denied && je_minds_fork();
 	pthread_mutex_unlock(&heap_registry);
 	return may;
 }

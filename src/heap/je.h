@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The line between sparena and the private jemalloc: every name of it that the rest
- * of sparena uses, and all that je_glue.c, which alone includes its internal
- * headers, asks of the rest.
+ * of sparena uses, and all that the files je_*.c, which alone include its internal
+ * headers, ask of the rest.
  */
 #ifndef SPARENA_HEAP_JE_H
 #define SPARENA_HEAP_JE_H
@@ -49,12 +49,17 @@ size_t je_arena_allocated(unsigned arena);
 /* Gives this thread's cached blocks back to the arenas. */
 void je_flush_thread_cache(void);
 
+/* Whether there are handlers for fork(2); where the C library had no memory for them,
+ * registers them. Called with heap_registry locked. */
+bool je_minds_fork(void);
+
 /* ---- arenas and thread caches of explicit heaps (je_heaps.c) --------------------- */
 
 #define JE_MOST_ARENAS 4095u
 #define JE_NO_CACHE UINT32_MAX
 
-/* Starts jemalloc, if nothing has; false: no memory. One thread at a time. */
+/* Starts jemalloc, if nothing has; false: no memory. One thread at a time, with
+ * heap_registry locked. */
 bool je_start(void);
 
 /* The first index that the process's own arenas leave free. */
@@ -128,7 +133,7 @@ extern __thread struct heap *heap_current;
 /* Whose arena that is. */
 struct heap *heap_of_arena(unsigned arena);
 
-/* The heap's address space, in two parts. */
+/* The heap's address space, in parts. */
 struct heap_span {
 	uintptr_t base;
 	size_t size;

@@ -14,6 +14,8 @@
  * Nothing decays in jemalloc, because it keeps nothing: a slab that is empty goes to
  * `pages`, behind a lock. Stock slabs of powers of two hold as few as one block; here
  * they hold eight and more, as those of the sizes between them do, so fewer come and go.
+ * A thread's cache is aged each 256 KiB that it allocates, a size at a time: with stock's
+ * 64 KiB a program of mixed sizes gives back what it asks for again at once.
  */
 const char *sparena_je_malloc_conf_2_conf_harder =
 	"abort_conf:false,abort:false,confirm_conf:false,retain:false,oversize_threshold:0,"
@@ -37,6 +39,32 @@ ssize_t sparena_no_link(const char *path, char *buffer, size_t size)
 	(void)size;
 	return -1;
 }
+
+/* Where that fails, jemalloc would be left half initialised, and serve without its handlers:
+ * so it is told that all is well, and who needs them tries again. */
+static struct {
+	void (*prepare)(void);
+	void (*parent)(void);
+	void (*child)(void);
+	bool missing;
+} at_fork;
+
+static bool register_at_fork(void)
+{
+	at_fork.missing = pthread_atfork(at_fork.prepare, at_fork.parent, at_fork.child) != 0;
+	return !at_fork.missing;
+}
+
+int sparena_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+	at_fork.prepare = prepare;
+	at_fork.parent = parent;
+	at_fork.child = child;
+	(void)register_at_fork();
+	return 0;
+}
+
+bool je_minds_fork(void) { return !at_fork.missing || register_at_fork(); }
 
 /* ---- extent hooks ------------------------------------------------------------ */
 
@@ -102,16 +130,25 @@ bool ehooks_default_purge_forced_impl(void *addr, size_t offset, size_t length)
 
 bool sparena_real_pages_boot(void);
 
+/* The options of both are read by now, and nothing has been made by them. */
 bool pages_boot(void)
 {
 	return heap_start() != 0 || sparena_real_pages_boot();
 }
 
+/* None runs, but jemalloc picks one by an arena's number, and takes its lock, when the arena
+ * is reset or gets other hooks: without any it would divide by zero. */
 bool background_thread_boot1(tsdn_t *tsdn, base_t *base)
 {
+	static background_thread_info_t stopped;
 	(void)tsdn;
 	(void)base;
-	return false;
+	background_thread_info = &stopped;
+	max_background_threads = 1;
+	return malloc_mutex_init(&background_thread_lock, "background_thread_global",
+	                         WITNESS_RANK_BACKGROUND_THREAD_GLOBAL, malloc_mutex_rank_exclusive) ||
+	       malloc_mutex_init(&stopped.mtx, "background_thread", WITNESS_RANK_BACKGROUND_THREAD,
+	                         malloc_mutex_address_ordered);
 }
 
 bool background_thread_create(tsd_t *tsd, unsigned arena_ind)

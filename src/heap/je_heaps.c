@@ -13,14 +13,14 @@ bool je_start(void)
 	static pthread_t tried_by;
 	static bool tried;
 	if (malloc_initialized())
-		return true;
+		return je_minds_fork();
 	if (tried && !pthread_equal(tried_by, pthread_self()))
 		return false;
 	tried = true;
 	tried_by = pthread_self();
 	void *p = sparena_je_malloc(1);
 	sparena_je_free(p);
-	return p != NULL;
+	return p != NULL && je_minds_fork();
 }
 
 unsigned je_first_arena(void) { return narenas_auto; }
@@ -86,6 +86,8 @@ void *je_arena_realloc(unsigned arena, unsigned cache, void *p, size_t size)
 {
 	return sparena_je_rallocx(p, size, flags_for(arena, cache));
 }
+
+void sparena_real_free_default(void *p);
 
 void je_arena_free(unsigned cache, void *p)
 {

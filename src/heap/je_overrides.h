@@ -46,6 +46,10 @@
 #pragma weak sparena_je_ecache_alloc_grow
 #pragma weak sparena_je_ecache_dalloc
 
+/* One that could not be given back stays apart: the map of what lies beside it may not be
+ * open yet. */
+#pragma weak sparena_je_emap_try_acquire_edata_neighbor
+
 /* Never used, and a start-up that has no memory for them would leave jemalloc half
  * initialised: the next malloc would crash. */
 #pragma weak sparena_je_background_thread_boot1

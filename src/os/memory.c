@@ -171,12 +171,22 @@ int os_reserve_shared(int fd, size_t size, size_t align, void **out)
 	return r;
 }
 
-int os_cover(void *addr, size_t size)
+static int replace(void *addr, size_t size, int protection)
 {
-	struct mapping m = {PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0};
+	struct mapping m = {protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0};
 	char *p;
 
 	return map(addr, size, &m, &p);
+}
+
+int os_cover(void *addr, size_t size)
+{
+	return replace(addr, size, PROT_NONE);
+}
+
+int os_renew(void *addr, size_t size)
+{
+	return replace(addr, size, PROT_READ | PROT_WRITE);
 }
 
 int os_view(void *addr, size_t size, int fd, size_t offset)

@@ -40,12 +40,14 @@ int os_reserve_shared_anonymous(size_t size, size_t align, size_t page, void **o
 
 /*
  * For a child of fork(2), from which its parent's shared memory is kept. os_cover:
- * private, inaccessible, empty address space, in place of what is there. os_view: a
- * private, writable view of a part of a file, in place of what is there. os_lend, in the
- * parent: what a shared mapping has, to be read, in a place that a child inherits, until
- * os_release(). -ENOMEM; os_lend also -EINVAL: not a shared mapping, or one of huge pages.
+ * private, inaccessible, empty address space, in place of what is there; os_renew: the same,
+ * readable and writable. os_view: a private, writable view of a part of a file, in place of
+ * what is there. os_lend, in the parent: what a shared mapping has, to be read, in a place
+ * that a child inherits, until os_release(). -ENOMEM; os_lend also -EINVAL: not a shared
+ * mapping, or one of huge pages.
  */
 int os_cover(void *addr, size_t size);
+int os_renew(void *addr, size_t size);
 int os_view(void *addr, size_t size, int fd, size_t offset);
 int os_lend(void *addr, size_t size, void **out);
 

@@ -9,8 +9,9 @@
 /* ---- access ---------------------------------------------------------------- */
 
 /*
- * Opens the pieces that the range lies in. The lock is held: mprotect(2) touches
- * no page, and what it waits for is a populate of at most 2 MiB.
+ * Opens the pieces that the claimed range lies in. The lock is held on entry and exit, and
+ * let go meanwhile: mprotect(2) waits for everybody's populates. Two threads may open the
+ * same piece; nobody closes one.
  */
 static int open_pieces(struct region *r, size_t offset, size_t length)
 {
@@ -45,20 +46,6 @@ static bool next_missing(struct region *r, size_t from, size_t end, size_t *firs
 	return true;
 }
 
-/* How many of `left` bytes may be populated at once; 0: the guard says no. */
-static size_t ask_guard(struct region *r, size_t unit, size_t left)
-{
-	if (!r->guarded)
-		return left;
-	struct guard_request q = {
-		.bytes = left,
-		.unit = unit,
-		.held = budget_charged(r->budget) - left,
-		.terms = r->guard_terms,
-	};
-	return guard_ask(r->guard, &q);
-}
-
 /* What is to be populated next, of the `left` bytes of a commit. */
 struct step {
 	size_t offset;
@@ -71,14 +58,13 @@ struct step {
 /* By the guard's estimate. */
 static int populate_estimated(struct region *r, struct step *s)
 {
-	size_t granted = ask_guard(r, s->unit, s->left);
+	size_t granted = span_ask_guard(r, s->left, s->unit, budget_charged(r->budget) - s->left);
 	s->length = size_min(granted, s->length);
 	s->refused = !granted;
 	if (!granted)
 		return -ENOMEM;
 	int err = r->backing.ops->populate(&r->backing, s->offset, s->length);
-	if (r->guarded)
-		guard_done(r->guard, granted);
+	span_tell_guard(r, granted);
 	return err;
 }
 

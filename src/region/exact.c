@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "region/exact.h"
+#include "region/span.h"
 
 /* Who holds less is not worth a process: shells, and what they run. */
 #define HOLDS_LEAST (8 * MiB)
@@ -11,15 +12,9 @@
  * follow: so a grant of any part means that there is room for all. */
 static bool has_room(struct region *r, size_t bytes)
 {
-	struct guard_request q = {
-		.bytes = 2 * bytes,
-		.unit = os_page_size(),
-		.held = budget_charged(r->budget),
-		.terms = r->guard_terms,
-	};
-	size_t granted = guard_ask(r->guard, &q);
+	size_t granted = span_ask_guard(r, 2 * bytes, os_page_size(), budget_charged(r->budget));
 	if (granted)
-		guard_done(r->guard, granted);
+		span_tell_guard(r, granted);
 	return granted > 0;
 }
 

@@ -27,7 +27,7 @@ static int open_run(struct region *r, size_t offset, size_t length, struct backi
 	return r->backing.ops->unlock(&r->backing, offset, length);
 }
 
-/* As it was for the parent: pieces, or from end to end. */
+/* As it was for the parent: what is committed, pieces, or from end to end. */
 static int open_as_before(struct region *r)
 {
 	if (!r->piece)
@@ -57,22 +57,10 @@ static int finish(struct region *r, struct backing_source *source, int err)
 
 /* ---- a copy -------------------------------------------------------------------------- */
 
-/* Room for a part of a copy; 0: the guard says no. */
-static size_t room_for_copy(struct region *r, size_t length)
-{
-	if (!r->guarded)
-		return length;
-	struct guard_request q = {
-		.bytes = length, .unit = r->granule, .terms = r->guard_terms,
-	};
-	return guard_ask(r->guard, &q);
-}
-
 static int fetch_part(struct region *r, size_t offset, size_t length, struct backing_source *source)
 {
 	int err = backing_fetch(&r->backing, offset, length, source);
-	if (r->guarded)
-		guard_done(r->guard, length);
+	span_tell_guard(r, length);
 	return err;
 }
 
@@ -80,7 +68,7 @@ static int fetch_run(struct region *r, size_t offset, size_t length, struct back
 {
 	int err = 0;
 	for (size_t done = 0, step; done < length && !err; done += step) {
-		step = room_for_copy(r, length - done);
+		step = span_ask_guard(r, length - done, r->granule, 0);
 		err = step ? fetch_part(r, offset + done, step, source) : -ENOMEM;
 	}
 	return err;

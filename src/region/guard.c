@@ -110,10 +110,13 @@ static void scan(struct guard *g, uint64_t now)
 {
 	scan_machine(g);
 	g->scan_at = now + SCAN_MS;
-	if (os_cgroup_find(g->root, &g->found) || (!g->stale && is_same_place(&g->place, &g->found)))
+	if (os_cgroup_find(g->root, &g->found))
+		return;
+	bool moved = !is_same_place(&g->place, &g->found);
+	if (!moved && !g->stale)
 		return;
 	g->stale = false;
-	g->moves += !is_same_place(&g->place, &g->found);
+	g->moves += moved;
 	g->place = g->found;
 	let_go(g);
 	keep_levels(g);
@@ -316,12 +319,13 @@ void guard_forget(struct guard *g)
 
 /* ---- questions, and the end --------------------------------------------------------- */
 
+static void scan_now(void *guard) { scan(guard, os_clock_ms()); }
+
 unsigned guard_place(struct guard *g)
 {
 	pthread_mutex_lock(&g->lock);
-	uint64_t now = os_clock_ms();
-	if (now >= g->scan_at)
-		scan(g, now);
+	if (os_clock_ms() >= g->scan_at)
+		os_on_stack(&g->stack, scan_now, g);
 	unsigned moves = g->moves;
 	pthread_mutex_unlock(&g->lock);
 	return moves;

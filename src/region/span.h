@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Between the files of this room: granules as an operation owns them. Except for
- * span_run(), all of these are called with the region's lock held.
+ * Between the files of this room: granules as an operation owns them. All of these are
+ * called with the region's lock held, except for span_run() and where it says so.
  */
 #ifndef SPARENA_REGION_SPAN_H
 #define SPARENA_REGION_SPAN_H
@@ -30,7 +30,25 @@ int span_run(struct region *r, const struct span *s,
 /* Unit in which the place at `offset` is committed now. */
 size_t span_unit(const struct region *r, size_t offset);
 
-/* Discards claimed granules, with the lock let go meanwhile. */
+/*
+ * How many of `bytes` may be populated at once, a multiple of `unit`; 0: the guard says no.
+ * `held`: what the asker has already. Then tells that it is done. Both without the lock.
+ */
+static inline size_t span_ask_guard(struct region *r, size_t bytes, size_t unit, size_t held)
+{
+	if (!r->guarded)
+		return bytes;
+	struct guard_request q = { .bytes = bytes, .unit = unit, .held = held, .terms = r->guard_terms };
+	return guard_ask(r->guard, &q);
+}
+
+static inline void span_tell_guard(struct region *r, size_t granted)
+{
+	if (r->guarded)
+		guard_done(r->guard, granted);
+}
+
+/* Discards claimed granules, with the lock let go meanwhile, and closes them. */
 int span_discard(struct region *r, size_t first, size_t end);
 
 /* Another try for what a failed commit left behind. */

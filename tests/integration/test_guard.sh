@@ -7,14 +7,8 @@
 set -u
 
 support=$(dirname "$0")/../support
-# shellcheck source=tests/support/lib.sh
-. "$support/lib.sh"
-# shellcheck source=tests/support/cgroup.sh
-. "$support/cgroup.sh"
-# shellcheck source=tests/support/process.sh
-. "$support/process.sh"
-# shellcheck source=tests/support/hold.sh
-. "$support/hold.sh"
+# shellcheck source=tests/support/guard.sh
+. "$support/guard.sh"
 usage="usage: test_guard.sh CASE GROW HOLD LIBRARY"
 case=${1:?$usage}
 grow=${2:?}
@@ -22,17 +16,9 @@ hold=${3:?}
 library=${4:?}
 runs=${SPARENA_GUARD_RUNS:-2}
 quick=${SPARENA_GUARD_QUICK-}
-box=256
 
-clean_up()
-{
-	[ -z "$holder" ] || end_process "$holder" KILL
-	remove_cgroup
-}
-[ "$(id -u)" -eq 0 ] || skip "not root: no cgroup can be made"
 if [ "$case" != machine ] && [ "$case" != hugetlb ]; then
-	make_cgroup $((box << 20)) || skip "$missing"
-	no_cgroup_swap # what is over the limit would go there: slow, and another test's matter
+	make_box
 fi
 
 # boxed COMMAND...: in the cgroup, with the library.
@@ -416,7 +402,7 @@ case_descriptors()
 	start_holder
 	tell "take 20"
 	tell "close"
-	tell "take 1"
+	tell "take 4" # more than was committed ahead, so that it is noticed
 	tell "root $scratch/empty"
 	full "descriptors closed, then the root changed"
 	stop_holder

@@ -6,36 +6,23 @@
 set -u
 
 support=$(dirname "$0")/../support
-# shellcheck source=tests/support/lib.sh
-. "$support/lib.sh"
-# shellcheck source=tests/support/cgroup.sh
-. "$support/cgroup.sh"
-# shellcheck source=tests/support/process.sh
-. "$support/process.sh"
-# shellcheck source=tests/support/hold.sh
-. "$support/hold.sh"
+# shellcheck source=tests/support/guard.sh
+. "$support/guard.sh"
 usage="usage: test_guard_helper.sh CASE HOLD LIBRARY"
 case=${1:?$usage}
 hold=${2:?$usage}
 library=${3:?$usage}
 hits=${SPARENA_GUARD_HITS:-20}
-box=256
 conf=backing:memfd,guard:helper,strict:true
+inside= # what starts the program
 
-clean_up()
-{
-	[ -z "$holder" ] || end_process "$holder" KILL
-	remove_cgroup
-}
-[ "$(id -u)" -eq 0 ] || skip "not root: no cgroup can be made"
-make_cgroup $((box << 20)) || skip "$missing"
-no_cgroup_swap
+make_box
 
 # In the place of the shell: what is killed is the program itself.
 boxed()
 {
-	# shellcheck disable=SC2016 # the inner shell's
-	exec sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$cgroup" \
+	# shellcheck disable=SC2016,SC2086 # the inner shell's; and words are wanted
+	exec sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$cgroup" $inside \
 		env LD_PRELOAD="$library" SPARENA_CONF="$conf" "$hold"
 }
 
@@ -207,16 +194,32 @@ case_programs()
 
 # ---- a program that is to be killed before any helper goes by the estimate
 
+# estimated WHAT MESSAGE: there is no helper, and the program takes nearly all there is.
+estimated()
+{
+	tell "take 400"
+	at_least "$answer" $((box * 9 / 10)) "$1: MiB taken"
+	[ -z "$(helpers)" ] || fail "$1: a helper"
+	[ "$(cgroup_kills)" -eq 0 ] || fail "$1: the kernel killed $(cgroup_kills)"
+	err "no helper process, so the guard's estimate has to do: $2"
+	hold_stop
+}
+
 case_score()
 {
 	hold_start boxed
 	echo 200 >"/proc/$holder/oom_score_adj"
-	tell "take 400"
-	at_least "$answer" $((box * 9 / 10)) "oom_score_adj above 0: MiB taken"
-	[ -z "$(helpers)" ] || fail "oom_score_adj above 0: a helper"
-	[ "$(cgroup_kills)" -eq 0 ] || fail "oom_score_adj above 0: the kernel killed $(cgroup_kills)"
-	err "no helper process, so the guard's estimate has to do: oom_score_adj"
-	hold_stop
+	estimated "oom_score_adj above 0" oom_score_adj
+}
+
+# ---- where children are in another namespace, so that their ids mean nothing here
+
+case_namespace()
+{
+	inside="unshare --pid"
+	$inside true 2>/dev/null || skip "no namespaces can be made here"
+	hold_start boxed
+	estimated "children elsewhere" "children begin in another PID namespace"
 }
 
 # ---- others in the cgroup that nobody guards

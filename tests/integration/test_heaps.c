@@ -126,8 +126,17 @@ static void test_bad_input(void **state)
 	errno = 0;
 	assert_null(sparena_heap_aligned_alloc(h, (size_t)1 << 62, 100));
 	assert_int_equal(errno, ENOMEM);
+	errno = 0;
+	char *p = sparena_heap_realloc(h, NULL, 100);
+	assert_non_null(p);
+	*p = 7;
+	assert_null(sparena_heap_realloc(h, p, SIZE_MAX));
+	assert_int_equal(errno, ENOMEM);
+	assert_int_equal(*p, 7);
+	sparena_heap_free(h, p);
 	sparena_heap_free(h, NULL);
 	assert_int_equal(sparena_heap_usable_size(h, NULL), 0);
+	assert_int_equal(sparena_stats_get(h, NULL, sizeof(struct sparena_stats)), -EINVAL);
 	sparena_heap_destroy(h);
 }
 
@@ -492,22 +501,54 @@ static bool free_own(void *context, size_t need)
 	return true;
 }
 
-static void test_process_heap(void **state)
+static void assert_refused(const void *p)
 {
-	(void)state;
-	if (!getenv("SPARENA_CONF")) {
-		errno = 0;
-		assert_null(sparena_heap_malloc(NULL, 100));
-		assert_int_equal(errno, EINVAL);
-		assert_int_equal(sparena_heap_purge(NULL), -EINVAL);
-		return;
-	}
+	assert_null(p);
+	assert_int_equal(errno, EINVAL);
+	errno = 0;
+}
+
+/* Where malloc is somebody else's. */
+static void use_no_process_heap(void)
+{
+	struct sparena_stats s;
+	char *p = malloc(10);
+	errno = 0;
+	assert_refused(sparena_heap_malloc(NULL, 100));
+	assert_refused(sparena_heap_calloc(NULL, 10, 10));
+	assert_refused(sparena_heap_aligned_alloc(NULL, 64, 100));
+	assert_refused(sparena_heap_realloc(NULL, p, 100));
+	sparena_heap_free(NULL, p);
+	assert_int_equal(sparena_heap_usable_size(NULL, p), 0);
+	free(p);
+	assert_int_equal(sparena_heap_purge(NULL), -EINVAL);
+	assert_int_equal(sparena_heap_set_limit(NULL, 64 * MIB), -EINVAL);
+	assert_non_null(strstr(sparena_last_error(), "malloc is not sparena's"));
+	sparena_heap_on_exhausted(NULL, free_own, NULL);
+	assert_int_equal(sparena_stats_get(NULL, &s, sizeof s), -ENOENT);
+	assert_int_equal(sparena_stats_print(NULL, STDOUT_FILENO, "text"), -ENOENT);
+}
+
+/* Its blocks are malloc's. */
+static void use_process_heap(void)
+{
 	void *p = sparena_heap_malloc(NULL, 100);
 	assert_non_null(p);
 	free(p);
+	p = sparena_heap_realloc(NULL, sparena_heap_calloc(NULL, 10, 10), 1000);
+	assert_true(sparena_heap_usable_size(NULL, p) >= 1000);
+	free(p);
+	p = sparena_heap_aligned_alloc(NULL, 4096, 100);
+	assert_int_equal((uintptr_t)p % 4096, 0);
+	sparena_heap_free(NULL, p);
 	assert_int_equal(sparena_heap_purge(NULL), 0);
+	assert_int_equal(sparena_stats_print(NULL, STDOUT_FILENO, "text"), 0);
+}
 
-	/* malloc itself asks before it fails, and so do its kin. */
+/* And so do its kin. */
+static void malloc_asks_before_it_fails(void)
+{
+	void *p;
 	int asked = 0;
 	sparena_heap_on_exhausted(NULL, free_own, &asked);
 	size_t most = stats_of(NULL).limit;
@@ -529,6 +570,17 @@ static void test_process_heap(void **state)
 	assert_null(malloc(2 * most));
 	assert_int_equal(asked, 5);
 	sparena_heap_on_exhausted(NULL, NULL, NULL);
+}
+
+static void test_process_heap(void **state)
+{
+	(void)state;
+	if (!getenv("SPARENA_CONF")) {
+		use_no_process_heap();
+		return;
+	}
+	use_process_heap();
+	malloc_asks_before_it_fails();
 }
 
 int main(void)

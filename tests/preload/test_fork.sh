@@ -71,7 +71,7 @@ case $backing:$options in
 	;;
 memfd:fork:exec)
 	run test_fork contents view heap threads grandchild
-	run test_fork_libc streams keys blocked closed
+	run test_fork_libc streams stream_in_thread locale keys blocked closed
 	run test_fork_refused spawn_view stack coroutine raw
 	;;
 *:fork:exec | *populate:touch)

@@ -4,6 +4,7 @@
  * faults are caught that this brings: none of it may reach the parent, and nobody else's
  * faults may get lost. Usage: test_fork_libc CASE.
  */
+#include <locale.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 

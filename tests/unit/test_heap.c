@@ -100,25 +100,25 @@ static void failed_mallocs_leak_no_address_space(void **state)
 static void power_of_two_takes_no_more(void **state)
 {
 	(void)state;
-	size_t before = h->pages.allocated;
+	size_t before = handed_out();
 	void *p = sparena_je_malloc(MiB);
-	assert_int_equal(h->pages.allocated - before, MiB);
+	assert_int_equal(handed_out() - before, MiB);
 	assert_int_equal(sparena_je_malloc_usable_size(p), MiB);
 	sparena_je_free(p);
-	assert_int_equal(h->pages.allocated, before);
+	assert_int_equal(handed_out(), before);
 }
 
 static void large_blocks_come_back_to_pages(void **state)
 {
 	(void)state;
-	size_t before = h->pages.allocated;
+	size_t before = handed_out();
 	for (size_t size = 16 * KiB; size <= 32 * MiB; size *= 2) {
 		void *p = sparena_je_malloc(size);
 		assert_non_null(p);
 		sparena_je_free(p);
 	}
 	je_flush_thread_cache();
-	assert_int_equal(h->pages.allocated, before);
+	assert_int_equal(handed_out(), before);
 }
 
 static void small_blocks_need_few_commits(void **state)
@@ -264,7 +264,7 @@ static void *free_all(void *list)
 static void thread_that_only_frees_leaks_nothing(void **state)
 {
 	(void)state;
-	size_t before = h->pages.allocated;
+	size_t before = handed_out();
 	for (int round = 0; round < 10; round++) {
 		void *list = NULL;
 		for (int i = 0; i < 10000; i++) {
@@ -277,7 +277,53 @@ static void thread_that_only_frees_leaks_nothing(void **state)
 		pthread_join(thread, NULL);
 	}
 	je_flush_thread_cache();
-	assert_in_range(h->pages.allocated, 0, before + 256 * KiB);
+	assert_in_range(handed_out(), 0, before + 256 * KiB);
+}
+
+/* Frees, then allocates; what it gets is in place of its argument's first. */
+static void *free_many(void *argument)
+{
+	void **blocks = argument;
+	for (int i = 0; i < 100; i++)
+		sparena_je_free(blocks[i]);
+	blocks[0] = sparena_je_malloc(100);
+	return NULL;
+}
+
+/* What it freed last is in its cache: without one it would get the lowest of a slab. */
+static void thread_that_only_frees_has_a_cache(void **state)
+{
+	(void)state;
+	void *blocks[100];
+	for (int i = 99; i >= 0; i--)
+		blocks[i] = sparena_je_malloc(100);
+	void *last = blocks[99] = blocks[50]; /* neither the lowest nor the highest */
+	blocks[50] = blocks[0];
+	blocks[0] = NULL;
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, free_many, blocks), 0);
+	pthread_join(thread, NULL);
+	assert_ptr_equal(blocks[0], last);
+	sparena_je_free(blocks[0]);
+}
+
+static void *take_one(void *argument)
+{
+	size_t before = je_allocated();
+	sparena_je_free(sparena_je_malloc(96));
+	*(size_t *)argument = je_allocated() - before;
+	return NULL;
+}
+
+/* A thread that needs one block does not take a hundred of them. */
+static void new_thread_takes_few_blocks(void **state)
+{
+	(void)state;
+	size_t taken = 0;
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, take_one, &taken), 0);
+	pthread_join(thread, NULL);
+	assert_in_range(taken, 96, 16 * 96);
 }
 
 /* Metadata has room that data cannot take: descriptors of extents can always be had. */
@@ -345,8 +391,8 @@ static void fork_under_load(void **state)
 		pid_t child = fork();
 		if (child == 0) {
 			alarm(20);
-			pages_check(&h->pages);
-			region_check(&h->data);
+			heap_each_pages(h, pages_check);
+			heap_each_region(h, region_check);
 			sparena_je_free(sparena_je_malloc(3 * MiB));
 			_exit(0);
 		}
@@ -467,7 +513,7 @@ static void random_operations(void **state)
 		}
 		if (random_op % 1024 == 0)
 			budget_set_limit(&h->budget, (24 + random_below(40)) * MiB);
-		EXPECT(budget_charged(&h->budget) == region_committed(&h->data) + region_committed(&h->meta));
+		EXPECT(budget_charged(&h->budget) == charges());
 		if (random_op % 16384 == 0) {
 			budget_set_limit(&h->budget, 64 * MiB);
 			books_balance();
@@ -496,6 +542,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(idle_memory_goes_back, after),
 		cmocka_unit_test_teardown(thread_starts_at_exhaustion, after),
 		cmocka_unit_test_teardown(thread_that_only_frees_leaks_nothing, after),
+		cmocka_unit_test_teardown(thread_that_only_frees_has_a_cache, after),
+		cmocka_unit_test_teardown(new_thread_takes_few_blocks, after),
 		cmocka_unit_test_teardown(metadata_has_a_reserve, after),
 		cmocka_unit_test_teardown(memory_of_ended_threads_serves_data, after),
 		cmocka_unit_test_teardown(fork_under_load, after),
