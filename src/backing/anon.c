@@ -93,6 +93,7 @@ const struct backing_ops backing_anon = {
 	.name = "anon",
 	.open = anon_open,
 	.unlock = backing_unlock,
+	.lock = backing_lock,
 	.populate = backing_populate,
 	.discard = anon_discard,
 	.prefer_huge = anon_prefer_huge,

@@ -138,6 +138,7 @@ int backing_populate(struct backing *b, size_t offset, size_t length);
 
 /* Makes a range accessible, as address space. */
 int backing_unlock(struct backing *b, size_t offset, size_t length);
+int backing_lock(struct backing *b, size_t offset, size_t length);
 
 /* Nothing to prefer. */
 int backing_prefer_nothing(struct backing *b, size_t offset, size_t length, bool huge);

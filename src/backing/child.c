@@ -97,6 +97,7 @@ static int renew(struct backing *b, size_t offset, size_t length)
 static const struct backing_ops backing_of_view = {
 	.name = "view",
 	.unlock = backing_unlock,
+	.lock = backing_lock,
 	.populate = backing_populate,
 	.discard = renew,
 	.prefer_huge = backing_prefer_nothing,

@@ -34,6 +34,11 @@ int backing_unlock(struct backing *b, size_t offset, size_t length)
 	return os_open(b->base + offset, length);
 }
 
+int backing_lock(struct backing *b, size_t offset, size_t length)
+{
+	return os_close(b->base + offset, length);
+}
+
 int backing_prefer_nothing(struct backing *b, size_t offset, size_t length, bool huge)
 {
 	(void)b;

@@ -75,6 +75,7 @@ const struct backing_ops backing_file = {
 	.name = "file",
 	.open = file_open,
 	.unlock = backing_unlock,
+	.lock = backing_lock,
 	.populate = backing_shared_populate,
 	.discard = backing_shared_discard,
 	.prefer_huge = backing_shared_prefer_small,

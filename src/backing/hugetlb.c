@@ -72,6 +72,7 @@ const struct backing_ops backing_hugetlb = {
 	.name = "hugetlb",
 	.open = hugetlb_open,
 	.unlock = backing_unlock,
+	.lock = backing_lock,
 	.populate = backing_populate,
 	.discard = hugetlb_discard,
 	.prefer_huge = backing_prefer_nothing,

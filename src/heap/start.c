@@ -64,6 +64,7 @@ static int reserve_data(struct heap *h, size_t size, bool huge)
 		.granule = SMALL_GRANULE,
 		.huge_in = huge ? 2 : 0,
 		.closed = true,
+		.traps = h->conf.trap,
 		.piece = CHUNK_SIZE,
 		.budget = &h->budget,
 		.guard = guard_of_process(),

@@ -8,6 +8,15 @@
 
 /* ---- access ---------------------------------------------------------------- */
 
+/* Without the lock. */
+static int open_range(struct region *r, size_t from, size_t to)
+{
+	int err = r->backing.ops->unlock(&r->backing, from, to - from);
+	if (!err && region_is_shared(r)) /* what is used is worth a dump */
+		(void)os_dump(r->base + from, to - from, true);
+	return err;
+}
+
 /*
  * Opens the pieces that the claimed range lies in. The lock is held on entry and exit, and
  * let go meanwhile: mprotect(2) waits for everybody's populates. Two threads may open the
@@ -17,19 +26,16 @@ static int open_pieces(struct region *r, size_t offset, size_t length)
 {
 	if (!r->piece)
 		return 0;
-	size_t last = (offset + length - 1) / r->piece;
-	for (size_t i = offset / r->piece; i <= last; i++) {
-		size_t end = bitmap_next_set(r->opened_map, i, last + 1);
-		if (end > i) {
-			size_t from = i * r->piece, to = size_min(end * r->piece, r->size);
-			int err = r->backing.ops->unlock(&r->backing, from, to - from);
-			if (!err && region_is_shared(r)) /* what is used is worth a dump */
-				(void)os_dump(r->base + from, to - from, true);
-			if (err)
-				return err;
-			bitmap_set(r->opened_map, i, end - i);
-		}
-		i = end;
+	size_t last = (offset + length - 1) / r->piece, at = offset / r->piece;
+	while ((at = bitmap_next_clear(r->opened_map, at, last + 1)) <= last) {
+		size_t end = bitmap_next_set(r->opened_map, at, last + 1);
+		pthread_mutex_unlock(&r->lock);
+		int err = open_range(r, at * r->piece, size_min(end * r->piece, r->size));
+		pthread_mutex_lock(&r->lock);
+		if (err)
+			return err;
+		bitmap_set(r->opened_map, at, end - at);
+		at = end;
 	}
 	return 0;
 }
@@ -93,6 +99,12 @@ static int populate_step(struct region *r, struct step *s, uint64_t *took)
 	return err;
 }
 
+/* Without the lock. All of what is missing there, though the guard may allow less at once. */
+static int open_step(struct region *r, const struct step *s)
+{
+	return r->traps ? open_range(r, s->offset, s->offset + s->length) : 0;
+}
+
 /*
  * Populates what of the claimed span is missing, `left` bytes, in steps that the guard
  * allows. The lock is held on entry and exit and let go for each step, since the map's
@@ -108,6 +120,11 @@ static int populate_missing(struct region *r, const struct span *s, size_t left,
 		struct step step = { first * r->granule, (past - first) * r->granule, unit, left, false };
 		uint64_t took;
 		pthread_mutex_unlock(&r->lock);
+		err = open_step(r, &step);
+		if (err) {
+			pthread_mutex_lock(&r->lock);
+			return err;
+		}
 		err = populate_step(r, &step, &took);
 		pthread_mutex_lock(&r->lock);
 		r->counts.populate_ns += took;
@@ -131,6 +148,17 @@ static size_t undo_populate(struct region *r, const struct span *s, size_t reach
 		}
 	r->lingering += stuck;
 	return stuck;
+}
+
+/* Beyond what may be populated nothing is to be discarded; it may be open. */
+static void undo_open(struct region *r, const struct span *s, size_t reached)
+{
+	size_t first, past;
+	for (size_t at = reached; r->traps && next_missing(r, at, s->end, &first, &past); at = past) {
+		pthread_mutex_unlock(&r->lock);
+		span_close(r, first, past);
+		pthread_mutex_lock(&r->lock);
+	}
 }
 
 void region_settle(struct region *r)
@@ -171,6 +199,7 @@ static int commit_span(struct region *r, const struct span *s, size_t keep)
 	if (!err)
 		err = populate_missing(r, s, missing, &reached);
 	if (err) {
+		undo_open(r, s, reached);
 		budget_take_back(r->budget, missing - undo_populate(r, s, reached), refused);
 		return err;
 	}

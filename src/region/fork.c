@@ -30,6 +30,8 @@ static int open_run(struct region *r, size_t offset, size_t length, struct backi
 /* As it was for the parent: what is committed, pieces, or from end to end. */
 static int open_as_before(struct region *r)
 {
+	if (r->traps)
+		return each_run(r, r->committed_map, r->granule, open_run, NULL);
 	if (!r->piece)
 		return r->backing.ops->unlock(&r->backing, 0, r->size);
 	return each_run(r, r->opened_map, r->piece, open_run, NULL);

@@ -50,6 +50,7 @@ static int reserve(struct sparena_region *r, bool closed)
 		.size_min = size,
 		.granule = os_page_size(),
 		.closed = closed,
+		.traps = c->trap,
 		.piece = size_up(size_max(size / MOST_PIECES, 1), CHUNK_SIZE),
 		.budget = &r->budget,
 		.guard = guard_of_process(),

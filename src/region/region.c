@@ -49,6 +49,9 @@ static int thin_span(struct region *r, const struct span *s, size_t argument)
 
 	pthread_mutex_unlock(&r->lock);
 	int err = r->backing.ops->thin(&r->backing, s->offset, keep);
+	for (unsigned i = 0; !err && i < CHUNK_PARTS; i++)
+		if (!(keep >> i & 1))
+			span_close(r, s->first + i, s->first + i + 1);
 	pthread_mutex_lock(&r->lock);
 	if (err)
 		return err;

@@ -102,6 +102,7 @@ struct region_config {
 	                     backing's page where that is larger */
 	unsigned huge_in; /* huge zone: 0 none, 1 everything, 2 the upper half */
 	bool closed;      /* inaccessible until committed */
+	bool traps;       /* inaccessible but for what is committed, exactly; then there are no pieces */
 	size_t piece;     /* closed: opened in pieces of this many bytes; multiple of CHUNK_SIZE */
 	size_t page, need;      /* what the backing is to be like: */
 	const char *path;       /* struct backing_config has these */
@@ -131,6 +132,7 @@ struct region {
 	size_t granule;
 	size_t huge_from; /* offset of the huge zone; size: none */
 	size_t piece;     /* 0: open from end to end */
+	bool traps;       /* nothing is open but what is committed */
 	struct budget *budget;
 	struct guard *guard;    /* NULL: none */
 	bool guarded;           /* it is asked before something is populated */

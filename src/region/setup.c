@@ -104,7 +104,8 @@ static void take_granule(struct region *r, const struct region_config *c)
 	if (r->backing.page_size > os_page_size())
 		piece = size_max(piece, r->backing.size / MOST_PIECES);
 	r->granule = size_max(c->granule, r->backing.page_size);
-	r->piece = c->closed ? size_up(piece, size_max(r->granule, CHUNK_SIZE)) : 0;
+	r->traps = c->traps;
+	r->piece = c->closed && !c->traps ? size_up(piece, size_max(r->granule, CHUNK_SIZE)) : 0;
 }
 
 int region_init(struct region *r, const struct region_config *c)
@@ -137,7 +138,7 @@ int region_init(struct region *r, const struct region_config *c)
 		err = keep_to_ourselves(r);
 	if (!err)
 		err = make_maps(r);
-	if (!err && !r->piece)
+	if (!err && !r->piece && !r->traps)
 		err = r->backing.ops->unlock(&r->backing, 0, r->size);
 	if (err)
 		region_destroy(r);

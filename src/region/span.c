@@ -68,10 +68,18 @@ static void span_let_go(struct region *r, const struct span *s)
 		pthread_cond_broadcast(&r->quiet);
 }
 
+void span_close(struct region *r, size_t first, size_t end)
+{
+	if (r->traps)
+		(void)r->backing.ops->lock(&r->backing, first * r->granule, (end - first) * r->granule);
+}
+
 int span_discard(struct region *r, size_t first, size_t end)
 {
 	pthread_mutex_unlock(&r->lock);
 	int err = r->backing.ops->discard(&r->backing, first * r->granule, (end - first) * r->granule);
+	if (!err)
+		span_close(r, first, end);
 	pthread_mutex_lock(&r->lock);
 	return err;
 }

@@ -51,6 +51,10 @@ static inline void span_tell_guard(struct region *r, size_t granted)
 /* Discards claimed granules, with the lock let go meanwhile, and closes them. */
 int span_discard(struct region *r, size_t first, size_t end);
 
+/* Makes them inaccessible in a region that traps, and does nothing in others. Without the
+ * lock. Where there are too many mappings already for one more, they stay as they are. */
+void span_close(struct region *r, size_t first, size_t end);
+
 /* Another try for what a failed commit left behind. */
 void span_discard_lingering(struct region *r);
 

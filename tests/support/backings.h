@@ -22,6 +22,7 @@ struct test_backing {
 	size_t least;     /* bytes that can be had for certain... */
 	size_t most;      /* ...and at most; 0: nothing bounds it but the machine */
 	bool touch;       /* to do without MADV_POPULATE_WRITE */
+	bool trap;        /* regions trap what is not committed */
 	bool shared;
 };
 
@@ -99,6 +100,7 @@ static inline struct test_backing test_backing_get(void)
 	b.least = test_number("SPARENA_TEST_LEAST");
 	b.most = test_number("SPARENA_TEST_MOST");
 	b.touch = test_number("SPARENA_TEST_TOUCH") != 0;
+	b.trap = test_number("SPARENA_TEST_TRAP") != 0;
 	b.shared = b.ops->populate != backing_populate;
 	return b;
 }

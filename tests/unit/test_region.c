@@ -105,13 +105,15 @@ static void choose_size(void)
 	granules = size_max(granules, 16);
 }
 
+static bool traps; /* the next region */
+
 static void make_with(size_t limit, unsigned huge_in, bool closed)
 {
 	budget_init(&budget, limit);
 	struct region_config config = {
 		.backing = kind.ops, .size = SIZE, .size_min = SIZE, .granule = SMALL_GRANULE,
 		.huge_in = has_huge_zone() ? huge_in : 0, .closed = closed, .piece = CHUNK_SIZE, .budget = &budget,
-		.page = kind.page, .path = kind.path, .touch = kind.touch,
+		.page = kind.page, .path = kind.path, .touch = kind.touch, .traps = traps,
 	};
 	assert_int_equal(region_init(&region, &config), 0);
 	assert_int_equal(region.granule, granule);
@@ -122,6 +124,15 @@ static void make_with(size_t limit, unsigned huge_in, bool closed)
 static int make(void **state)
 {
 	(void)state;
+	traps = kind.trap;
+	make_with(SIZE_MAX, 2, true);
+	return 0;
+}
+
+static int make_trapping(void **state)
+{
+	(void)state;
+	traps = true;
 	make_with(SIZE_MAX, 2, true);
 	return 0;
 }
@@ -424,10 +435,86 @@ static void zones_say_what_may_be_huge(void **state)
 static void closed_region_is_inaccessible(void **state)
 {
 	(void)state;
+	SKIP_UNLESS(!region.traps, "a region that traps is not opened in pieces");
 	assert_int_equal(region_commit(&region, 0, G), 0);
 	region.base[0] = 1;
 	/* A read of what was never opened would end the test: ask the kernel instead. */
 	assert_int_equal(os_populate(region.base + region.piece, 4096), -EINVAL);
+}
+
+/* ---- what traps ------------------------------------------------------------------ */
+
+/* By the kernel, since a touch would end the test. */
+static bool can_be_touched(const char *p)
+{
+	char byte;
+	struct iovec here = { &byte, 1 }, there = { (void *)(uintptr_t)p, 1 };
+	return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == 1;
+}
+
+static void only_committed_granules_are_open(void)
+{
+	for (size_t g = 0; g < granules; g++)
+		for (int end = 0; end < 2; end++) {
+			const char *p = region.base + g * G + (end ? G - 1 : 0);
+			if (can_be_touched(p) != region_is_committed(&region, g * G, G))
+				fail_msg("granule %zu is %scommitted", g, can_be_touched(p) ? "open and not " : "closed and ");
+		}
+}
+
+static void what_was_given_back_traps(void **state)
+{
+	(void)state;
+	NEEDS(8);
+	only_committed_granules_are_open();
+	assert_int_equal(region_commit(&region, 2 * G, 5 * G), 0);
+	memset(region.base + 2 * G, 1, 5 * G);
+	only_committed_granules_are_open();
+	assert_int_equal(region_decommit(&region, 3 * G, 2 * G), 0);
+	only_committed_granules_are_open();
+	assert_int_equal(region_commit(&region, 0, 8 * G), 0);
+	assert_int_equal(region.base[2 * G], 1);
+	assert_int_equal(region.base[3 * G], 0);
+	only_committed_granules_are_open();
+	assert_int_equal(region_decommit(&region, 0, 8 * G), 0);
+	only_committed_granules_are_open();
+}
+
+/* On both sides of what is committed; the second half may fail when the first is there. */
+static void what_could_not_be_committed_traps(void **state)
+{
+	(void)state;
+	NEEDS(8);
+	assert_int_equal(region_commit(&region, 2 * G, G), 0);
+	fail_with = -ENOMEM;
+	int failed = 0;
+	for (unsigned n = 1; n <= 5; n++) {
+		fail_after = n;
+		int err = region_commit(&region, 0, 6 * G);
+		fail_after = 0;
+		assert_true(err == 0 || err == -ENOMEM);
+		failed += err != 0;
+		only_committed_granules_are_open();
+		assert_int_equal(region_decommit(&region, 0, 2 * G), 0);
+		assert_int_equal(region_decommit(&region, 3 * G, 3 * G), 0);
+	}
+	assert_true(failed >= 2 || kind.touch); /* by touching, private memory is had or the process ends */
+}
+
+static void what_was_thinned_traps(void **state)
+{
+	(void)state;
+	NEEDS_HUGE_ZONE();
+	assert_int_equal(region_commit(&region, HUGE_FROM, 2 * CHUNK_SIZE), 0);
+	assert_int_equal(region_thin(&region, HUGE_FROM, 0x0ff0a001), 0);
+	only_committed_granules_are_open();
+	assert_int_equal(region_commit(&region, HUGE_FROM + G, 3 * G), 0);
+	only_committed_granules_are_open();
+	assert_int_equal(region_decommit(&region, HUGE_FROM, CHUNK_SIZE), 0);
+	assert_int_equal(region_mend(&region, HUGE_FROM), 0);
+	only_committed_granules_are_open();
+	assert_int_equal(region_commit(&region, HUGE_FROM, CHUNK_SIZE), 0);
+	only_committed_granules_are_open();
 }
 
 /* ---- many threads on overlapping ranges ----------------------------------------- */
@@ -599,6 +686,8 @@ static void compare_books(void)
 		EXPECT(resident(0, SIZE) == model.bytes);
 		EXPECT(test_file_holds(&kind, &region.backing, model.bytes));
 		region_check(&region);
+		if (region.traps)
+			only_committed_granules_are_open();
 	}
 }
 
@@ -773,6 +862,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(zero_granule_stays_backed_after_thinning, make, drop),
 		cmocka_unit_test_setup_teardown(zones_say_what_may_be_huge, make, drop),
 		cmocka_unit_test_setup_teardown(closed_region_is_inaccessible, make, drop),
+		cmocka_unit_test_setup_teardown(what_was_given_back_traps, make_trapping, drop),
+		cmocka_unit_test_setup_teardown(what_could_not_be_committed_traps, make_trapping, drop),
+		cmocka_unit_test_setup_teardown(what_was_thinned_traps, make_trapping, drop),
 		cmocka_unit_test_setup_teardown(threads_on_overlapping_ranges, make, drop),
 		cmocka_unit_test_setup_teardown(random_operations, make, drop),
 		cmocka_unit_test(public_region_on_this_backing),
