@@ -61,13 +61,16 @@ static bool take_resident(struct pages *p, const struct request *q, size_t *offs
 
 /* ---- new runs -------------------------------------------------------------- */
 
-static bool claim_absent(struct pages *p, enum pages_kind kind, const struct request *q, size_t bytes, size_t *offset)
+/* Where there is none, *frontier is up to where was looked. */
+static bool claim_absent(struct pages *p, enum pages_kind kind, const struct request *q, size_t bytes, size_t *offset,
+                         size_t *frontier)
 {
 	struct pages_zone *z = &p->zone[kind];
 	pthread_mutex_lock(&p->lock);
 	while (p->forking)
 		pages_wait(p);
 	bool found = find_run(p, &z->absent, 0, z->unit, q, bytes, offset);
+	*frontier = z->frontier;
 	if (found) {
 		runset_remove(&z->absent, *offset / z->unit, bytes / z->unit);
 		pages_begin(p);
@@ -95,11 +98,11 @@ static void settle(struct pages *p, enum pages_kind kind, size_t offset, size_t 
 /* Commits `claim` bytes of a kind, of which the first are the request's. */
 static int grow_by(struct pages *p, enum pages_kind kind, const struct request *q, size_t claim, size_t *offset)
 {
-	while (!claim_absent(p, kind, q, claim, offset)) {
-		size_t enough;
+	size_t frontier, enough;
+	while (!claim_absent(p, kind, q, claim, offset, &frontier)) {
 		if (!size_add(claim, q->align > p->zone[kind].unit ? q->align : 0, &enough))
 			return -ENOMEM;
-		int err = pages_extend(p, kind, enough);
+		int err = pages_extend(p, kind, frontier, enough);
 		if (err)
 			return err;
 	}
@@ -108,13 +111,13 @@ static int grow_by(struct pages *p, enum pages_kind kind, const struct request *
 	return err;
 }
 
-/* How much to commit beyond a request: an eighth of the heap, within the option's bounds. */
+/* How much to commit beyond a request: a sixteenth of the heap, within the option's bounds. */
 static size_t step_ahead(struct pages *p, enum pages_kind kind)
 {
 	size_t unit = p->zone[kind].unit;
-	size_t eighth = region_committed(p->region) / 8;
+	size_t sixteenth = region_committed(p->region) / 16;
 	size_t most = kind == PAGES_SMALL ? size_min(p->commit_ahead, CHUNK_SIZE) : p->commit_ahead;
-	return size_down(size_min(eighth, most), unit);
+	return size_down(size_min(sixteenth, most), unit);
 }
 
 /*
@@ -186,8 +189,8 @@ static int grow(struct pages *p, const struct request *q, size_t *offset)
 static size_t frees_so_far(const struct pages *p)
 {
 	size_t frees = budget_frees(p->region->budget) + atomic_load_explicit(&p->frees, memory_order_relaxed);
-	if (p->sibling)
-		frees += atomic_load_explicit(&p->sibling->frees, memory_order_relaxed);
+	for (const struct pages *s = p->sibling; s && s != p; s = s->sibling)
+		frees += atomic_load_explicit(&s->frees, memory_order_relaxed);
 	return frees;
 }
 
@@ -206,12 +209,12 @@ static bool known_refused(struct pages *p, const struct request *q)
 
 /* Room for a commit of the request's size, or what the guard lacks for it, out of free runs
  * that are resident. */
-static bool make_room(struct pages *p, const struct request *q)
+bool pages_make_room(struct pages *p, size_t bytes)
 {
-	size_t want = size_up(size_max(q->bytes, region_lack(p->region)), p->granule);
+	size_t want = size_up(size_max(bytes, region_lack(p->region)), p->granule);
 	size_t got = pages_trim(p, want);
-	if (got < want && p->sibling)
-		got += pages_trim(p->sibling, want - got);
+	for (struct pages *s = p->sibling; s && s != p && got < want; s = s->sibling)
+		got += pages_trim(s, want - got);
 	return got > 0;
 }
 
@@ -253,7 +256,7 @@ enum answer { TAKEN, REFUSED, UNDECIDED };
 static enum answer try_resident(struct pages *p, const struct request *q, size_t *offset)
 {
 	enum answer answer = UNDECIDED;
-	pthread_mutex_lock(&p->lock);
+	pages_lock(p);
 	if (take_resident(p, q, offset))
 		answer = TAKEN;
 	else if (known_refused(p, q))
@@ -273,34 +276,24 @@ int pages_alloc(struct pages *p, size_t bytes, size_t align, size_t keep, size_t
 	struct request q = { bytes, align, keep };
 	assert(bytes && bytes % PAGE == 0 && size_is_pow2(align));
 
+	*zeroed = false;
+	if (pages_is_sharding(p) && align <= PAGE && pages_shard_take(p, bytes, offset))
+		return 0;
 	for (unsigned tries = 0; tries < MOST_TRIES; tries++) {
 		size_t frees = frees_so_far(p);
 		enum answer answer = try_resident(p, &q, offset);
 		if (answer == REFUSED)
 			break;
+		/* Others may fill their shards again meanwhile: the last tries are for growing. */
+		if (answer == UNDECIDED && tries < MOST_TRIES / 2 && pages_has_shards(p) && pages_shards_spare(p))
+			continue;
 		*zeroed = answer == UNDECIDED;
 		if (answer == TAKEN || grow(p, &q, offset) == 0)
 			return 0;
-		if (!make_room(p, &q) && !worth_another_try(p, &q, frees))
+		if (!pages_make_room(p, bytes) && !worth_another_try(p, &q, frees))
 			break;
 	}
 	return refuse(p);
-}
-
-int pages_alloc_at(struct pages *p, size_t offset, size_t bytes)
-{
-	size_t end;
-	if (!size_add(offset, bytes, &end) || end > p->size)
-		return -ENOMEM;
-	pthread_mutex_lock(&p->lock);
-	bool free = pages_is_resident(p, offset, bytes) ||
-	            (pages_recent_flush(p) && pages_is_resident(p, offset, bytes));
-	if (free) {
-		pages_take_resident(p, offset, bytes);
-		p->allocated += bytes;
-	}
-	pthread_mutex_unlock(&p->lock);
-	return free ? 0 : -ENOMEM;
 }
 
 /* The clock is read for long runs, and for one short run in sixteen. */
@@ -313,18 +306,16 @@ static uint64_t epoch_of_free(struct pages *p, size_t frees, size_t bytes)
 
 void pages_free(struct pages *p, size_t offset, size_t bytes)
 {
-	pthread_mutex_lock(&p->lock);
+	if (pages_has_shards(p) && pages_shard_free(p, offset, bytes))
+		return;
+	pages_lock(p);
 	assert(bytes <= p->allocated);
-	size_t frees = atomic_load_explicit(&p->frees, memory_order_relaxed);
-	atomic_store_explicit(&p->frees, frees + 1, memory_order_relaxed);
-	uint64_t epoch = epoch_of_free(p, frees, bytes);
+	uint64_t epoch = epoch_of_free(p, pages_note_free(p), bytes);
 	p->allocated -= bytes;
 	pages_stamp(p, offset, bytes, epoch);
-	if (!pages_recent_push(p, offset, bytes))
+	if (pages_is_sharding(p) || !pages_recent_push(p, offset, bytes))
 		pages_add_resident(p, offset, bytes);
 	p->resident_free += bytes;
-	if (p->waiting)
-		pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 	pages_sweep(p, epoch);
 }

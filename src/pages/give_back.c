@@ -284,6 +284,7 @@ size_t pages_trim(struct pages *p, size_t want)
 {
 	size_t cursor = 0;
 	region_settle(p->region);
+	pages_shards_drain(p);
 	struct effort e = { want, ANY_AGE, SIZE_MAX, 0 };
 	size_t freed = give_back(p, &e, &cursor);
 	if (p->granule != SMALL_GRANULE)
@@ -320,6 +321,8 @@ void pages_sweep(struct pages *p, uint64_t epoch)
 	if (likely(is_swept(p, epoch)) || pthread_mutex_trylock(&p->sweeping))
 		return;
 	struct effort e = { SIZE_MAX, epoch, TICK_SMALL, TICK_NS };
+	if (p->sweep_at == 0)
+		pages_shards_age(p, epoch);
 	give_back(p, &e, &p->sweep_at);
 	if (p->sweep_at >= p->size / CHUNK_SIZE) {
 		p->sweep_at = 0;

@@ -34,7 +34,7 @@ struct pages_config {
 	struct region *meta;   /* whose memory the index takes; may be the same region */
 	size_t index_at;       /* the index begins at this offset of meta */
 	enum pages_thp thp;
-	size_t commit_ahead;   /* bytes, at least SMALL_GRANULE */
+	size_t commit_ahead;   /* bytes, at least SMALL_GRANULE; 0: nothing beyond what is asked for */
 	int64_t decay_ms;
 };
 
@@ -59,10 +59,14 @@ struct pages_recent {
 	size_t offset[PAGES_RECENT_MOST];
 };
 
+/* Free runs apart from the sets, for many threads: see shards.h. */
+struct shards;
+#define PAGES_SHARD_LONGEST (CHUNK_SIZE / 2)
+
 struct pages {
 	struct region *region;
 	struct region *meta;
-	struct pages *sibling; /* gives back its own free runs when this one needs room; or NULL */
+	struct pages *sibling; /* in a ring: give back free runs when another one needs room; or NULL */
 	size_t from;
 	size_t size;
 	size_t granule;
@@ -75,6 +79,11 @@ struct pages {
 	pthread_mutex_t sweeping; /* one thread at a time gives back by age; taken before lock */
 	_Atomic uint64_t swept;   /* the epoch that was swept to its end */
 	size_t sweep_at;          /* next chunk; guarded by sweeping */
+
+	struct shards *shards_memory;    /* where there is a place for shards, */
+	_Atomic(struct shards *) shards; /* and it, once it was used; NULL before */
+	_Atomic bool sharding;           /* runs are taken from shards first */
+	_Atomic unsigned contended;      /* how often the lock was not free in this epoch */
 
 	pthread_mutex_t lock;    /* guards everything below */
 	pthread_cond_t changed;  /* an operation in flight ended */
@@ -128,6 +137,14 @@ int pages_alloc(struct pages *p, size_t bytes, size_t align, size_t keep, size_t
 /* As pages_alloc(), for the pages at `offset` and no others; only resident ones. */
 int pages_alloc_at(struct pages *p, size_t offset, size_t bytes);
 
+/* As pages_alloc(), for the pages at `offset` and no others; only ones that are not
+ * committed yet. -EBUSY: some are in use, or resident. */
+int pages_commit_at(struct pages *p, size_t offset, size_t bytes, size_t keep);
+
+/* Takes a run, or any part of one, that is a multiple of granules, and gives it back at
+ * once: nobody gets it resident, unless the kernel would not take it. */
+void pages_free_at_once(struct pages *p, size_t offset, size_t bytes);
+
 /* Takes a run, or any part of one, back, and ticks. */
 void pages_free(struct pages *p, size_t offset, size_t bytes);
 
@@ -180,8 +197,53 @@ bool pages_recent_pop(struct pages *p, size_t bytes, size_t *offset);
 bool pages_recent_push(struct pages *p, size_t offset, size_t bytes);
 bool pages_recent_flush(struct pages *p);
 
-/* Moves a frontier so that a run of `bytes` can begin below it. Without the lock. */
-int pages_extend(struct pages *p, enum pages_kind kind, size_t bytes);
+/* Notes that there is more to be had, and tells who waits for that. Returns how often that was. */
+size_t pages_note_free(struct pages *p);
+
+/* For who did not get the lock at once: notices that, and takes it. */
+void pages_lock_contended(struct pages *p);
+
+static inline void pages_lock(struct pages *p)
+{
+	if (unlikely(pthread_mutex_trylock(&p->lock)))
+		pages_lock_contended(p);
+}
+
+/*
+ * Shards (shards.c). All without the lock. take, take_at: as pages_alloc() and
+ * pages_alloc_at(), without zeroing; false: none has such a run. free: false: it is the sets'.
+ * spare: where shards hold so much that it should be used before the heap grows, gives back
+ * what the one has that has most; whether that was so.
+ * drain: everything goes back into the sets. age: what was not used since the last epoch
+ * does. cover: makes their place usable; with `growing` held.
+ */
+bool pages_shard_take(struct pages *p, size_t bytes, size_t *offset);
+bool pages_shard_take_at(struct pages *p, size_t offset, size_t bytes);
+bool pages_shard_free(struct pages *p, size_t offset, size_t bytes);
+bool pages_shards_spare(struct pages *p);
+void pages_shards_drain(struct pages *p);
+void pages_shards_age(struct pages *p, uint64_t epoch);
+void pages_shards_fork_prepare(struct pages *p);
+void pages_shards_fork_done(struct pages *p);
+int pages_cover_shards(struct pages *p);
+
+static inline bool pages_is_sharding(struct pages *p)
+{
+	return unlikely(atomic_load_explicit(&p->sharding, memory_order_relaxed));
+}
+
+/* Whether any run may be in a shard, or belong there. */
+static inline bool pages_has_shards(struct pages *p)
+{
+	return unlikely(atomic_load_explicit(&p->shards, memory_order_relaxed) != NULL);
+}
+
+/* Gives back free runs, here and of the siblings, for a commit of `bytes`. Without the lock. */
+bool pages_make_room(struct pages *p, size_t bytes);
+
+/* Moves a frontier so that a run of `bytes` can begin below it; if it is not at `from` any
+ * more, somebody else has moved it, and the caller is to look again. Without the lock. */
+int pages_extend(struct pages *p, enum pages_kind kind, size_t from, size_t bytes);
 
 /* Gives back what is due in `epoch`, if that was not done yet. Without the lock. */
 void pages_sweep(struct pages *p, uint64_t epoch);

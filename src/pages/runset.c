@@ -3,10 +3,8 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "pages/runset.h"
+#include "pages/leaf.h"
 
-#define LEAF_WORDS (RUNSET_LEAF / BITMAP_WORD_BITS)
-#define ALL_ONES UINT64_MAX
 #define ARRAY_ALIGN ((size_t)64)
 #define RUNSET_FANOUT_BITS 3u
 _Static_assert(RUNSET_FANOUT == 1u << RUNSET_FANOUT_BITS, "fan-out and its logarithm");
@@ -80,82 +78,6 @@ int runset_cover(const struct runset *s, size_t from, size_t end,
 	return err;
 }
 
-/* ---- one leaf -------------------------------------------------------------- */
-
-static unsigned ones_low(uint64_t x) { return x == ALL_ONES ? 64 : (unsigned)__builtin_ctzl(~x); }
-static unsigned ones_high(uint64_t x) { return x == ALL_ONES ? 64 : (unsigned)__builtin_clzl(~x); }
-
-/* The bits of x at which a run of at least n ones begins; n is 1 to 64. */
-static uint64_t run_starts(uint64_t x, unsigned n)
-{
-	for (unsigned have = 1; have < n;) {
-		unsigned step = n - have < have ? n - have : have;
-		x &= x >> step;
-		have += step;
-	}
-	return x;
-}
-
-/* The longest run of ones that touches neither end of x, if it is above `longest`. */
-static unsigned inner_longest(uint64_t x, unsigned longest)
-{
-	x &= x + 1;                                                /* without the run at the low end */
-	x &= ~(x >> 63 ? ALL_ONES << (64 - ones_high(x)) : 0);     /* without the one at the high end */
-	for (x = x ? run_starts(x, longest + 1) : 0; x; x &= x >> 1)
-		longest++;
-	return longest;
-}
-
-static struct run_sum leaf_summary(const uint64_t *words)
-{
-	struct run_sum sum = { 0, 0, 0 };
-	unsigned run = 0, longest = 0;
-	bool leading = true;
-
-	for (unsigned i = 0; i < LEAF_WORDS; i++) {
-		uint64_t x = words[i];
-		if (x == ALL_ONES) {
-			run += 64;
-			continue;
-		}
-		run += x ? ones_low(x) : 0;
-		if (leading)
-			sum.start = run;
-		leading = false;
-		if (run > longest)
-			longest = run;
-		run = x ? ones_high(x) : 0;
-		if (x && longest < 62)
-			longest = inner_longest(x, longest);
-	}
-	if (leading)
-		sum.start = run;
-	sum.end = run;
-	sum.longest = run > longest ? run : longest;
-	return sum;
-}
-
-/* First run of `count` ones inside a leaf that is known to have one. */
-static size_t leaf_find(const uint64_t *words, size_t count)
-{
-	size_t run = 0;
-	for (unsigned i = 0; i < LEAF_WORDS; i++) {
-		uint64_t x = words[i];
-		size_t base = (size_t)i * 64;
-		if (run + ones_low(x) >= count)
-			return base - run;
-		if (x == ALL_ONES) {
-			run += 64;
-			continue;
-		}
-		uint64_t starts = count <= 64 ? run_starts(x, (unsigned)count) : 0;
-		if (starts)
-			return base + (size_t)__builtin_ctzl(starts);
-		run = ones_high(x);
-	}
-	__builtin_unreachable();
-}
-
 /* ---- the tree -------------------------------------------------------------- */
 
 /* Units below one node of a level. */
@@ -202,15 +124,21 @@ static bool same(struct run_sum a, struct run_sum b)
 }
 
 /*
- * Makes a node's summary true again after one child's changed from `was` to `is`.
- * Mostly the child's ends are as they were, and it neither had nor gets the longest
- * run: then there is nothing to compute, here or above.
+ * Makes a node's summary true again after one child's changed from `was` to `is`; says
+ * whether it changed. Mostly the child's ends are as they were, so that no run that crosses
+ * children changed, and there is nothing to compute.
  */
 static bool refresh_parent(struct runset *s, unsigned level, size_t node, struct run_sum was, struct run_sum is)
 {
 	struct run_sum *sum = &s->sums[level][node];
-	if (was.start == is.start && was.end == is.end && was.longest < sum->longest && is.longest <= sum->longest)
-		return false;
+	if (was.start == is.start && was.end == is.end) {
+		if (is.longest <= sum->longest && (is.longest >= was.longest || was.longest < sum->longest))
+			return false;
+		if (is.longest > sum->longest) {
+			sum->longest = is.longest;
+			return true;
+		}
+	}
 	struct run_sum now = parent_summary(&s->sums[level - 1][node * RUNSET_FANOUT], (uint32_t)node_units(level - 1));
 	if (same(*sum, now))
 		return false;
@@ -218,11 +146,10 @@ static bool refresh_parent(struct runset *s, unsigned level, size_t node, struct
 	return true;
 }
 
-/* After a change inside one leaf. */
-static void refresh_leaf(struct runset *s, size_t node)
+/* After a change of one leaf's summary from `was`. */
+static void refresh_above(struct runset *s, size_t node, struct run_sum was)
 {
-	struct run_sum was = s->sums[0][node], is = leaf_summary(s->bits + node * LEAF_WORDS);
-	s->sums[0][node] = is;
+	struct run_sum is = s->sums[0][node];
 	for (unsigned level = 1; level < s->levels; level++) {
 		node /= RUNSET_FANOUT;
 		struct run_sum above = s->sums[level][node];
@@ -233,11 +160,9 @@ static void refresh_leaf(struct runset *s, size_t node)
 	}
 }
 
-/* After a change of leaves [first, last]: them, and all that is above. */
-static void refresh_leaves(struct runset *s, size_t first, size_t last)
+/* After a change of the summaries of leaves [first, last]. */
+static void refresh_all_above(struct runset *s, size_t first, size_t last)
 {
-	for (size_t i = first; i <= last; i++)
-		s->sums[0][i] = leaf_summary(s->bits + i * LEAF_WORDS);
 	for (unsigned level = 1; level < s->levels; level++) {
 		uint32_t units = (uint32_t)node_units(level - 1);
 		first /= RUNSET_FANOUT;
@@ -247,13 +172,21 @@ static void refresh_leaves(struct runset *s, size_t first, size_t last)
 	}
 }
 
-static void refresh(struct runset *s, size_t from, size_t count)
+/* Calls leaf_add() or leaf_remove() for each leaf of the range. */
+static inline void change(struct runset *s, size_t from, size_t count,
+                          void (*leaf)(uint64_t *, struct run_sum *, unsigned, unsigned))
 {
-	size_t first = from / RUNSET_LEAF, last = (from + count - 1) / RUNSET_LEAF;
+	size_t first = from / RUNSET_LEAF, last = (from + count - 1) / RUNSET_LEAF, end = from + count;
+	struct run_sum was = s->sums[0][first];
+	for (size_t i = first; i <= last; i++) {
+		size_t next = size_min((i + 1) * RUNSET_LEAF, end);
+		leaf(s->bits + i * LEAF_WORDS, &s->sums[0][i], (unsigned)(from % RUNSET_LEAF), (unsigned)(next - from));
+		from = next;
+	}
 	if (first == last)
-		refresh_leaf(s, first);
+		refresh_above(s, first, was);
 	else
-		refresh_leaves(s, first, last);
+		refresh_all_above(s, first, last);
 }
 
 void runset_reach(struct runset *s, size_t end)
@@ -265,14 +198,14 @@ void runset_reach(struct runset *s, size_t end)
 
 void runset_add(struct runset *s, size_t from, size_t count)
 {
-	bitmap_set(s->bits, from, count);
-	refresh(s, from, count);
+	assert(bitmap_none(s->bits, from, count));
+	change(s, from, count, leaf_add);
 }
 
 void runset_remove(struct runset *s, size_t from, size_t count)
 {
-	bitmap_clear(s->bits, from, count);
-	refresh(s, from, count);
+	assert(bitmap_all(s->bits, from, count));
+	change(s, from, count, leaf_remove);
 }
 
 bool runset_has(const struct runset *s, size_t from, size_t count)

@@ -49,7 +49,8 @@ int runset_cover(const struct runset *s, size_t from, size_t end,
  */
 void runset_reach(struct runset *s, size_t end);
 
-/* Adds units [from, from + count), or takes them out. count is not 0. */
+/* Adds units [from, from + count), none of which is there, or takes them out, all of which
+ * are. count is not 0. */
 void runset_add(struct runset *s, size_t from, size_t count);
 void runset_remove(struct runset *s, size_t from, size_t count);
 

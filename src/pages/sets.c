@@ -47,6 +47,15 @@ void pages_put_absent(struct pages *p, enum pages_kind kind, size_t offset, size
 	runset_add(&z->absent, offset / z->unit, bytes / z->unit);
 }
 
+size_t pages_note_free(struct pages *p)
+{
+	size_t frees = atomic_load_explicit(&p->frees, memory_order_relaxed);
+	atomic_store_explicit(&p->frees, frees + 1, memory_order_relaxed);
+	if (p->waiting)
+		pthread_cond_broadcast(&p->changed);
+	return frees;
+}
+
 /* An operation that holds pages outside every set while the lock is open. */
 void pages_begin(struct pages *p)
 {

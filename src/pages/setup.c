@@ -6,6 +6,7 @@
 
 #include "os/os.h"
 #include "pages/pages.h"
+#include "pages/shards.h"
 
 static size_t stamps_bytes(size_t size, size_t granule)
 {
@@ -16,7 +17,8 @@ static size_t stamps_bytes(size_t size, size_t granule)
 size_t pages_index_bytes(size_t size, size_t granule)
 {
 	return runset_bytes(size / PAGE) + 2 * runset_bytes(size / 2 / PAGE + RUNSET_LEAF) +
-	       runset_bytes(size / granule) + runset_bytes(size / CHUNK_SIZE) + stamps_bytes(size, granule);
+	       runset_bytes(size / granule) + runset_bytes(size / CHUNK_SIZE) + stamps_bytes(size, granule) +
+	       sizeof(struct shards);
 }
 
 /* Commits a part of the index, in whole granules of meta's region. */
@@ -63,6 +65,12 @@ static void lay_out_index(struct pages *p, char *at)
 	for (int kind = 0; kind < PAGES_KINDS; kind++)
 		lay_out_zone(&p->zone[kind], p->size, &at);
 	p->stamps = (uint16_t *)(void *)at;
+	p->shards_memory = (struct shards *)(void *)(at + stamps_bytes(p->size, p->granule));
+}
+
+int pages_cover_shards(struct pages *p)
+{
+	return need_index(p, p->shards_memory, sizeof *p->shards_memory);
 }
 
 /* The roots must be readable while the sets are empty. */
@@ -126,12 +134,9 @@ void pages_destroy(struct pages *p)
 	memset(p, 0, sizeof *p);
 }
 
-/* Moves a frontier so that a run of `bytes` can begin in the free units below it. */
-int pages_extend(struct pages *p, enum pages_kind kind, size_t bytes)
+/* With `growing` held, so that it stays where it is. */
+static int extend(struct pages *p, struct pages_zone *z, size_t bytes)
 {
-	struct pages_zone *z = &p->zone[kind];
-	pthread_mutex_lock(&p->growing);
-
 	pthread_mutex_lock(&p->lock);
 	size_t below = runset_run_before(&z->absent, z->frontier / z->unit, bytes / z->unit) * z->unit;
 	pthread_mutex_unlock(&p->lock);
@@ -145,6 +150,16 @@ int pages_extend(struct pages *p, enum pages_kind kind, size_t bytes)
 		z->frontier += more;
 		pthread_mutex_unlock(&p->lock);
 	}
+	return err;
+}
+
+/* Who waited while another thread moved it may need no more, and at the zone's end there is
+ * no more. */
+int pages_extend(struct pages *p, enum pages_kind kind, size_t from, size_t bytes)
+{
+	struct pages_zone *z = &p->zone[kind];
+	pthread_mutex_lock(&p->growing);
+	int err = z->frontier == from ? extend(p, z, bytes) : 0;
 	pthread_mutex_unlock(&p->growing);
 	return err;
 }
@@ -163,6 +178,7 @@ void pages_fork_prepare(struct pages *p)
 {
 	pthread_mutex_lock(&p->sweeping);
 	pthread_mutex_lock(&p->growing);
+	pages_shards_fork_prepare(p);
 	pthread_mutex_lock(&p->lock);
 	p->forking = true;
 	while (p->in_flight)
@@ -173,6 +189,7 @@ static void fork_done(struct pages *p)
 {
 	p->forking = false;
 	pthread_mutex_unlock(&p->lock);
+	pages_shards_fork_done(p);
 	pthread_mutex_unlock(&p->growing);
 	pthread_mutex_unlock(&p->sweeping);
 }
@@ -232,6 +249,7 @@ static void check_states(struct pages *p, const struct pages_zone *z, size_t *ha
 
 void pages_check(struct pages *p)
 {
+	pages_shards_drain(p);
 	pthread_mutex_lock(&p->lock);
 	expect(p->in_flight == 0);
 	pages_recent_flush(p);

@@ -68,10 +68,13 @@ static size_t some_length(void)
 	return random_below(most[random_below(4)]) + 1;
 }
 
+/* From a random place as far as all is there, or nothing is, or not so far: the other way round. */
 static void change(void)
 {
-	size_t at = random_below(UNITS), count = size_min(some_length(), UNITS - at);
-	unsigned char add = random_below(2) == 0;
+	size_t at = random_below(UNITS), most = size_min(some_length(), UNITS - at), count = 1;
+	unsigned char add = !model[at];
+	while (count < most && model[at + count] == model[at])
+		count++;
 	if (add)
 		runset_add(&set, at, count);
 	else
