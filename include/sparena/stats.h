@@ -39,6 +39,7 @@ struct sparena_stats {
 	uint64_t granule;        /* smallest unit that is committed */
 	uint64_t guarded;        /* steps of growth refused because the machine or a cgroup had no room */
 	uint64_t helper_lost;    /* helper processes (guard:helper) that were killed, of all heaps */
+	uint64_t lazy;           /* charged beside `committed` for blocks above lazy_above, not populated */
 };
 
 /*

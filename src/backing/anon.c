@@ -7,22 +7,9 @@
 
 static int anon_open(struct backing *b, const struct backing_config *c)
 {
-	void *base;
-	int err = os_reserve(c->size, c->align, &base);
-	if (err)
-		return err;
-
-	b->base = base;
-	b->size = c->size;
-	b->page_size = os_page_size();
-	b->can_populate = !c->touch && os_can_populate();
-	b->file.fd = -1;
-	return 0;
-}
-
-static int anon_discard(struct backing *b, size_t offset, size_t length)
-{
-	return os_discard(b->base + offset, length);
+	int err = backing_open_private(b, c);
+	b->can_populate = !err && !c->touch && os_can_populate();
+	return err;
 }
 
 static int anon_prefer_huge(struct backing *b, size_t offset, size_t length, bool huge)
@@ -95,7 +82,7 @@ const struct backing_ops backing_anon = {
 	.unlock = backing_unlock,
 	.lock = backing_lock,
 	.populate = backing_populate,
-	.discard = anon_discard,
+	.discard = backing_discard_private,
 	.prefer_huge = anon_prefer_huge,
 	.thin = anon_thin,
 	.resident = backing_resident_mapped,

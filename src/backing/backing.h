@@ -92,6 +92,12 @@ extern const struct backing_ops backing_memfd;         /* a memory file */
 extern const struct backing_ops backing_memfd_hugetlb; /* a memory file of huge pages */
 extern const struct backing_ops backing_file;          /* a file on tmpfs, hugetlbfs or a disk */
 
+/*
+ * Private anonymous memory of which nothing is populated: the kernel backs a page when it
+ * is touched, or ends somebody. Not for `backing:`; what lazy_above is given.
+ */
+extern const struct backing_ops backing_lazy;
+
 /* Populates a range of a shared backing, as ops->populate, for which somebody else has
  * taken the room. */
 int backing_populate_taken(struct backing *b, size_t offset, size_t length);
@@ -136,7 +142,11 @@ bool backing_is_view(const struct backing *b);
 /* Populates in pieces, by MADV_POPULATE_WRITE or by touching. -ENOMEM: the backing is full. */
 int backing_populate(struct backing *b, size_t offset, size_t length);
 
-/* Makes a range accessible, as address space. */
+/* Private anonymous memory of small pages: reserved, and given back by MADV_DONTNEED. */
+int backing_open_private(struct backing *b, const struct backing_config *config);
+int backing_discard_private(struct backing *b, size_t offset, size_t length);
+
+/* Makes a range accessible, or inaccessible, as address space. */
 int backing_unlock(struct backing *b, size_t offset, size_t length);
 int backing_lock(struct backing *b, size_t offset, size_t length);
 

@@ -85,7 +85,8 @@ void backing_close_source(struct backing_source *s)
 
 /* ---- a view ------------------------------------------------------------------------ */
 
-/* Fresh private memory in the place of what shines through, which cannot be discarded. */
+/* Fresh private memory in the place of what shines through, which cannot be discarded. By
+ * one call, since what fails half-way would be inaccessible, and committed still. */
 static int renew(struct backing *b, size_t offset, size_t length)
 {
 	int err = os_renew(b->base + offset, length);

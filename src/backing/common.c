@@ -29,6 +29,25 @@ int backing_populate(struct backing *b, size_t offset, size_t length)
 	return err == -EFAULT ? -ENOMEM : err; /* both mean: the backing has no more */
 }
 
+int backing_open_private(struct backing *b, const struct backing_config *c)
+{
+	void *base;
+	int err = os_reserve(c->size, c->align, &base);
+	if (err)
+		return err;
+
+	b->base = base;
+	b->size = c->size;
+	b->page_size = os_page_size();
+	b->file.fd = -1;
+	return 0;
+}
+
+int backing_discard_private(struct backing *b, size_t offset, size_t length)
+{
+	return os_discard(b->base + offset, length);
+}
+
 int backing_unlock(struct backing *b, size_t offset, size_t length)
 {
 	return os_open(b->base + offset, length);

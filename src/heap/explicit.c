@@ -29,7 +29,8 @@ struct heap *heap_of_arena(unsigned arena)
 
 static bool owns(const struct heap *h, uintptr_t at)
 {
-	return at - (uintptr_t)h->data.base < h->data.size || at - (uintptr_t)h->meta.base < h->meta.size;
+	const void *p = (const void *)at;
+	return heap_has(&h->data, p) || heap_has(&h->meta, p) || heap_has(&h->lazy, p);
 }
 
 struct heap *heap_explicit_at(const void *p)

@@ -86,7 +86,7 @@ void heap_fork_begin(void)
 
 static bool holds(const struct heap *h, const void *at)
 {
-	return is_shared(h) && (uintptr_t)at - (uintptr_t)h->data.base < h->data.size;
+	return is_shared(h) && heap_has(&h->data, at);
 }
 
 /*
@@ -101,12 +101,8 @@ static bool is_stood_on(const struct heap *h)
 static void prepare(struct heap *h)
 {
 	pthread_mutex_lock(&h->blocks_lock);
-	if (h->data.base)
-		pages_fork_prepare(&h->pages);
-	pages_fork_prepare(&h->meta_pages);
-	if (h->data.base)
-		region_fork_prepare(&h->data);
-	region_fork_prepare(&h->meta);
+	heap_each_pages(h, pages_fork_prepare);
+	heap_each_region(h, region_fork_prepare);
 	if (is_shared(h) && child_part(h) != CHILD_NOTHING) {
 		(void)backing_lend(&h->data.backing); /* without it the child ends, and fork fails */
 		news.shared = true;
@@ -145,12 +141,8 @@ static bool child_has_memory(void)
 
 static void go_on(struct heap *h, void (*region)(struct region *r), void (*pages)(struct pages *p))
 {
-	region(&h->meta);
-	if (h->data.base)
-		region(&h->data);
-	pages(&h->meta_pages);
-	if (h->data.base)
-		pages(&h->pages);
+	heap_each_region(h, region);
+	heap_each_pages(h, pages);
 	pthread_mutex_unlock(&h->blocks_lock);
 }
 

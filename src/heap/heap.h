@@ -19,7 +19,18 @@
 
 #define HEAP_MOST_BLOCKS 32768u /* chunks of base blocks: 64 GiB of metadata */
 #define HEAP_MOST_CACHES 4096u
-#define HEAP_ZONES 3 /* parts of the address space that grow upwards, each on its own */
+#define HEAP_ZONES 4 /* parts of the address space that grow upwards, each on its own */
+
+/*
+ * Somebody through whom all blocks of a heap go, who puts something of his own beside each
+ * of them. As sparena_heap_malloc() and its kin: NULL is no memory, with errno as it was.
+ */
+struct heap_checks {
+	void *(*malloc)(struct heap *h, size_t size, size_t align, bool zero);
+	void *(*realloc)(struct heap *h, void *p, size_t size);
+	void (*free)(struct heap *h, void *p);
+	size_t (*size)(struct heap *h, const void *p); /* bytes that were asked for */
+};
 
 struct heap_zone {
 	uintptr_t start;
@@ -37,8 +48,10 @@ struct heap {
 	struct budget budget;
 	struct region data;       /* blocks of the program */
 	struct region meta;       /* index, jemalloc's metadata, thread caches: always private memory */
+	struct region lazy;       /* larger blocks than lazy_above: charged, not populated; mostly none */
 	struct pages pages;       /* of data */
 	struct pages meta_pages;  /* of meta: thread caches */
+	struct pages lazy_pages;  /* of lazy */
 	size_t reserve;           /* bytes below the limit that only metadata may use */
 
 	pthread_mutex_t describing; /* the process's guards all heaps' zones; taken before jemalloc's locks */
@@ -60,6 +73,35 @@ struct heap {
 	uint64_t id;               /* never used twice */
 	uint64_t caches[BITMAP_WORDS(HEAP_MOST_CACHES)]; /* thread caches; guarded by heap_registry */
 };
+
+/* Calls fn for each allocator of pages that the heap has, in the order of their locks. */
+static inline void heap_each_pages(struct heap *h, void (*fn)(struct pages *p))
+{
+	if (h->data.base)
+		fn(&h->pages);
+	fn(&h->meta_pages);
+	if (h->lazy.base)
+		fn(&h->lazy_pages);
+}
+
+/* ...and for each region. */
+static inline void heap_each_region(struct heap *h, void (*fn)(struct region *r))
+{
+	if (h->data.base)
+		fn(&h->data);
+	fn(&h->meta);
+	if (h->lazy.base)
+		fn(&h->lazy);
+}
+
+/* Whether an address is in a region of the heap's; regions that it lacks have no size. */
+static inline bool heap_has(const struct region *r, const void *p)
+{
+	return (uintptr_t)p - (uintptr_t)r->base < r->size;
+}
+
+/* Gives free memory back now, data first: `want` bytes, or what there is. Returns bytes. */
+size_t heap_trim(struct heap *h, size_t want);
 
 /* Divides the address space into zones, once it is laid out (heap/metadata.c). */
 void heap_set_zones(struct heap *h);
@@ -102,7 +144,8 @@ void heap_caches_fork_child(void);
 
 /* ---- fork (heap/fork.c) -------------------------------------------------------- */
 
-/* Whether a fork is to be had: not of shared memory where the options deny it. */
+/* Whether a fork is to be had: not of shared memory where the options deny it, nor without
+ * handlers. */
 bool heap_may_fork(void);
 
 /* Whether the child of this thread's last fork found no memory for its copy, and ended.

@@ -120,6 +120,10 @@ void heap_fork_child(void);
 void *heap_extent_alloc(unsigned arena, void *wanted, size_t size, size_t align, bool *zero);
 void heap_extent_free(void *addr, size_t size);
 
+/* Whether a block of an arena may become one of `size` bytes where it is: not when one of
+ * them is backed and the other is not (lazy_above). */
+bool heap_may_resize(unsigned arena, const void *block, size_t size);
+
 /* Whether two neighbouring extents may be one. */
 bool heap_extents_join(const void *a, const void *b);
 
@@ -138,12 +142,13 @@ struct heap_span {
 	uintptr_t base;
 	size_t size;
 };
-extern struct heap_span heap_spans[2];
+extern struct heap_span heap_spans[3];
 
 static inline bool heap_owns(const void *p)
 {
 	uintptr_t a = (uintptr_t)p;
-	return a - heap_spans[0].base < heap_spans[0].size || a - heap_spans[1].base < heap_spans[1].size;
+	return a - heap_spans[0].base < heap_spans[0].size || a - heap_spans[1].base < heap_spans[1].size ||
+	       a - heap_spans[2].base < heap_spans[2].size;
 }
 
 /* Gives back what has been free for long enough. */

@@ -367,6 +367,31 @@ void ecache_dalloc(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
 	extent_dalloc_wrapper(tsdn, pac, ehooks, edata);
 }
 
+/* Asked when the hooks of a program's own arena refuse to give an extent back. */
+edata_t *emap_try_acquire_edata_neighbor(tsdn_t *tsdn, emap_t *emap, edata_t *edata, extent_pai_t pai,
+                                         extent_state_t expected_state, bool forward)
+{
+	(void)tsdn;
+	(void)emap;
+	(void)edata;
+	(void)pai;
+	(void)expected_state;
+	(void)forward;
+	return NULL;
+}
+
+/* ---- realloc -------------------------------------------------------------------- */
+
+bool sparena_real_large_ralloc_no_move(tsdn_t *tsdn, edata_t *edata, size_t usize_min, size_t usize_max,
+                                       bool zero);
+
+/* True: it must move. */
+bool large_ralloc_no_move(tsdn_t *tsdn, edata_t *edata, size_t usize_min, size_t usize_max, bool zero)
+{
+	return !heap_may_resize(edata_arena_ind_get(edata), edata_addr_get(edata), usize_max) ||
+	       sparena_real_large_ralloc_no_move(tsdn, edata, usize_min, usize_max, zero);
+}
+
 /* ---- malloc --------------------------------------------------------------------- */
 
 void *sparena_real_malloc_default(size_t size);

@@ -58,6 +58,9 @@
 /* Called for each 64 KiB that a thread allocates: time to look at the clock. */
 #pragma weak sparena_je_tcache_gc_event_handler
 
+/* A block that crosses lazy_above moves: whether it is backed goes by its size. */
+#pragma weak sparena_je_large_ralloc_no_move
+
 /* free() of an address that is not ours must not reach jemalloc's lookup. */
 #pragma weak sparena_je_free_default
 

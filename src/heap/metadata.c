@@ -9,29 +9,35 @@
 #include "heap/heap.h"
 #include "heap/je.h"
 
-/* Metadata is committed this much ahead of need. */
+/* Metadata is committed in steps of this size ahead of need; in a small heap in small ones. */
 #define STEP (64 * KiB)
+#define SMALL_STEP (16 * KiB)
+#define SMALL_METADATA (2 * MiB)
 
 /* jemalloc's start-up takes less than this from its first base block. It cannot live
  * with a refusal half-way, so it has all of it from the beginning, or does not start. */
 #define START_BYTES (256 * KiB)
 
+static size_t step_of(struct heap *h)
+{
+	return region_committed(&h->meta) < SMALL_METADATA ? SMALL_STEP : STEP;
+}
+
 /* The map of extents takes 8 bytes a page: one step of it describes so much. */
-#define DESCRIBED_BY_STEP (STEP / 8 * 4096)
+static size_t described_by_step(struct heap *h) { return step_of(h) / 8 * 4096; }
 
 /* A whole step if there is room for it, otherwise just what is needed, for which
  * free runs of the program's memory make room. */
 static int commit_ahead(struct heap *h, size_t offset, size_t end)
 {
-	size_t from = size_down(offset, STEP), to = size_min(size_up(end, STEP), h->meta.size);
+	size_t step = step_of(h), from = size_down(offset, step), to = size_min(size_up(end, step), h->meta.size);
 	int err = region_commit(&h->meta, from, to - from);
 	if (err != -ENOMEM)
 		return err;
 	from = size_down(offset, h->meta.granule);
 	to = size_up(end, h->meta.granule);
 	err = region_commit(&h->meta, from, to - from);
-	if (err == -ENOMEM &&
-	    ((h->data.base && pages_trim(&h->pages, to - from)) || pages_trim(&h->meta_pages, to - from)))
+	if (err == -ENOMEM && heap_trim(h, to - from))
 		err = region_commit(&h->meta, from, to - from);
 	return err;
 }
@@ -100,23 +106,26 @@ void heap_set_zones(struct heap *h)
 	h->zone[0] = (struct heap_zone){ data, data + h->data.huge_from, data };
 	h->zone[1] = (struct heap_zone){ data + h->data.huge_from, data + h->data.size, data + h->data.huge_from };
 	h->zone[2] = (struct heap_zone){ meta + h->meta_pages.from, meta + h->meta.size, meta + h->meta_pages.from };
+	uintptr_t lazy = (uintptr_t)h->lazy.base;
+	h->zone[3] = (struct heap_zone){ lazy, lazy + h->lazy.size, lazy };
 }
 
 static struct heap_zone *zone_of(struct heap *h, uintptr_t addr)
 {
-	if (addr - h->zone[0].start < h->zone[0].end - h->zone[0].start)
-		return &h->zone[0];
-	return addr - h->zone[1].start < h->zone[1].end - h->zone[1].start ? &h->zone[1] : &h->zone[2];
+	struct heap_zone *z = h->zone;
+	while (addr - z->start >= z->end - z->start && z < h->zone + HEAP_ZONES - 1)
+		z++;
+	return z;
 }
 
 /* With the lock held: whoever forks holds it too, so that jemalloc's lock on its map,
  * which its own fork handlers leave out, is free then. */
-static bool describe_up_to(struct heap_zone *z, uintptr_t end)
+static bool describe_up_to(struct heap *h, struct heap_zone *z, uintptr_t end)
 {
 	uintptr_t from = atomic_load_explicit(&z->described_to, memory_order_relaxed);
 	if (end <= from)
 		return true;
-	uintptr_t to = size_min(size_up(end, DESCRIBED_BY_STEP), z->end);
+	uintptr_t to = size_min(size_up(end, described_by_step(h)), z->end);
 	bool done = je_describe((void *)from, (void *)to);
 	if (!done && to > end) { /* no room for a whole step */
 		to = end;
@@ -134,7 +143,7 @@ bool heap_describe(struct heap *h, void *addr, size_t size)
 	if (likely(end <= atomic_load_explicit(&z->described_to, memory_order_acquire)))
 		return true;
 	pthread_mutex_lock(&heap_process.describing); /* the map is one for all heaps */
-	bool done = describe_up_to(z, end);
+	bool done = describe_up_to(h, z, end);
 	pthread_mutex_unlock(&heap_process.describing);
 	return done;
 }

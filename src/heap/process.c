@@ -49,6 +49,16 @@ bool heap_ask_for_room(struct heap *h, size_t need)
 	return freed;
 }
 
+size_t heap_trim(struct heap *h, size_t want)
+{
+	size_t got = h->data.base ? pages_trim(&h->pages, want) : 0;
+	if (got < want)
+		got += pages_trim(&h->meta_pages, want - got);
+	if (got < want && h->lazy.base) /* what could not be given back at once */
+		got += pages_trim(&h->lazy_pages, want - got);
+	return got;
+}
+
 static void flush_thread_cache(struct heap *h)
 {
 	unsigned cache = h == &heap_process ? JE_NO_CACHE : heap_cache(h);
@@ -61,7 +71,7 @@ static void flush_thread_cache(struct heap *h)
 size_t heap_purge(struct heap *h)
 {
 	flush_thread_cache(h);
-	return (h->data.base ? pages_trim(&h->pages, SIZE_MAX) : 0) + pages_trim(&h->meta_pages, SIZE_MAX);
+	return heap_trim(h, SIZE_MAX);
 }
 
 static uint64_t count_of(const _Atomic uint64_t *counter)
@@ -69,16 +79,24 @@ static uint64_t count_of(const _Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+static uint64_t exhausted(const struct pages *p) { return __atomic_load_n(&p->exhausted, __ATOMIC_RELAXED); }
+
 /* Of what lies below the frontiers: above them nothing was ever touched. */
-static uint64_t resident_bytes(struct heap *h)
+static size_t resident_in(struct pages *p)
 {
 	size_t total = 0;
 	for (int kind = 0; kind < PAGES_KINDS; kind++) {
-		size_t from = h->pages.zone[kind].start, bytes = 0;
-		size_t length = pages_frontier(&h->pages, kind) - from;
-		if (length && region_resident(&h->data, from, length, &bytes) == 0)
+		size_t from = p->zone[kind].start, bytes = 0;
+		size_t length = pages_frontier(p, kind) - from;
+		if (length && region_resident(p->region, p->from + from, length, &bytes) == 0)
 			total += bytes;
 	}
+	return total;
+}
+
+static uint64_t resident_bytes(struct heap *h)
+{
+	size_t total = resident_in(&h->pages) + (h->lazy.base ? resident_in(&h->lazy_pages) : 0);
 	struct { size_t from, end; } parts[] = {
 		{ 0, h->blocks_at },
 		{ h->blocks_at, h->meta_pages.from + pages_frontier(&h->meta_pages, PAGES_SMALL) },
@@ -93,20 +111,21 @@ static uint64_t resident_bytes(struct heap *h)
 
 void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
 {
-	struct region_counts counts, meta_counts;
+	struct region_counts counts, meta_counts, lazy_counts;
 	region_get_counts(&h->data, &counts);
 	region_get_counts(&h->meta, &meta_counts);
+	region_get_counts(&h->lazy, &lazy_counts);
 	*s = (struct sparena_stats){
 		.limit = budget_limit(&h->budget) == CONF_UNLIMITED ? UINT64_MAX : budget_limit(&h->budget),
 		.committed = region_committed(&h->data),
 		.committed_peak = counts.committed_peak,
 		.resident = resident ? resident_bytes(h) : 0,
 		.metadata = region_committed(&h->meta),
-		.reserved = h->data.size,
+		.reserved = h->data.size + h->lazy.size,
 		.allocated = h == &heap_process ? je_allocated() : je_arena_allocated(h->arena),
-		.exhausted = __atomic_load_n(&h->pages.exhausted, __ATOMIC_RELAXED),
-		.commits = counts.commits,
-		.decommits = counts.decommits,
+		.exhausted = exhausted(&h->pages) + exhausted(&h->lazy_pages),
+		.commits = counts.commits + lazy_counts.commits,
+		.decommits = counts.decommits + lazy_counts.decommits,
 		.populate_ns = counts.populate_ns,
 		.faults_avoided = counts.faults_avoided,
 		.foreign_frees = count_of(&h->foreign_frees),
@@ -116,6 +135,7 @@ void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
 		.granule = h->data.granule,
 		.guarded = counts.guarded + meta_counts.guarded,
 		.helper_lost = charger_lost(&guard_of_process()->charger),
+		.lazy = region_committed(&h->lazy),
 	};
 }
 
@@ -126,6 +146,7 @@ void heap_at_exit(void)
 	if (!h->data.base || os_pid() != h->owner_pid)
 		return;
 	charger_end(&guard_of_process()->charger);
+	backing_remove_name(&h->data.backing); /* the memory is used until the very end */
 	if (!h->conf.stats_print && !h->conf.stats_file[0])
 		return;
 	heap_stats(h, &s, true);

@@ -14,10 +14,20 @@
 #define META_SHARE 64 /* of the data's address space */
 
 static const char name_data[] = "sparena: data", name_meta[] = "sparena: metadata";
+static const char name_lazy[] = "sparena: lazy";
 
 static void report_option(const char *reason) { heap_say("SPARENA_CONF: ", reason); }
 
 /* ---- options --------------------------------------------------------------- */
+
+/* Whether lazy_above stood against the backing; it stands no more. */
+static bool drop_lazy(struct conf *c)
+{
+	bool wrong = c->lazy_above != CONF_LAZY_NEVER && c->backing != CONF_BACKING_ANON;
+	if (wrong)
+		c->lazy_above = CONF_LAZY_NEVER;
+	return wrong;
+}
 
 /* A bad part is reported and keeps its default; with strict:true it is the end. */
 static void read_options(struct conf *c)
@@ -29,6 +39,10 @@ static void read_options(struct conf *c)
 	size_t bad = conf_parse_lenient(c, options, CONF_SCOPE_PROCESS, os_memory_total(), report_option);
 	if (c->limit_share)
 		conf_set_box(c, guard_box(guard_of_process()));
+	if (conf_check(c, CONF_LIMIT_MINIMUM, error) && drop_lazy(c)) {
+		report_option(error); /* everything else may be right */
+		bad++;
+	}
 	if (conf_check(c, CONF_LIMIT_MINIMUM, error)) {
 		report_option(error);
 		bad++;
@@ -74,9 +88,10 @@ static int reserve_data(struct heap *h, size_t size, bool huge)
 	return region_init(&h->data, &config);
 }
 
-static int reserve_meta(struct heap *h, size_t data_size)
+/* Of an index, and of what jemalloc knows of each page of blocks. */
+static int reserve_meta(struct heap *h, size_t described)
 {
-	size_t size = size_up(size_max(data_size / META_SHARE, LEAST_META), CHUNK_SIZE);
+	size_t size = size_up(size_max(described / META_SHARE, LEAST_META), CHUNK_SIZE);
 	struct region_config config = {
 		.backing = &backing_anon,
 		.size = size,
@@ -93,21 +108,62 @@ static int reserve_meta(struct heap *h, size_t data_size)
 	return region_init(&h->meta, &config);
 }
 
+/*
+ * Address space for blocks that are charged only: twice what the limit allows, or eight
+ * times what the machine has, if that is more, unless the option reserve says it. Its
+ * granules are pages, so that blocks are charged as they are and freed ones leave nothing
+ * behind; and their maps, a 10,000th of it, count where memory is promised strictly.
+ */
+static size_t lazy_size(const struct conf *c, size_t data_size)
+{
+	size_t by_limit = c->limit == CONF_UNLIMITED ? 0 : size_min(c->limit, MOST_RESERVE) * 2;
+	size_t most = size_max(by_limit, size_min(os_memory_total(), MOST_RESERVE) * 8);
+	if (c->reserve != CONF_AUTO)
+		return data_size;
+	return size_min(data_size, size_up(most, CHUNK_SIZE) + 16 * MiB);
+}
+
+/* The guard is not asked: it knows what is populated, and here nothing is. */
+static int reserve_lazy(struct heap *h, size_t size)
+{
+	struct region_config config = {
+		.backing = &backing_lazy,
+		.size = size,
+		.size_min = size,
+		.granule = os_page_size(),
+		.closed = true,
+		.traps = h->conf.trap,
+		.piece = CHUNK_SIZE,
+		.budget = &h->budget,
+		.guard = guard_of_process(),
+		.unguarded = true,
+		.name = name_lazy,
+	};
+	return region_init(&h->lazy, &config);
+}
+
 static bool has_data(const struct heap *h) { return h != &heap_process || HEAP_SERVES_MALLOC; }
 
 static void release(struct heap *h)
 {
+	if (h->lazy.base)
+		region_destroy(&h->lazy);
 	if (h->meta.base)
 		region_destroy(&h->meta);
 	if (h->data.base)
 		region_destroy(&h->data);
 }
 
-static int reserve_both(struct heap *h, size_t size, bool huge)
+static bool has_lazy(const struct heap *h) { return has_data(h) && h->conf.lazy_above != CONF_LAZY_NEVER; }
+
+static int reserve_all(struct heap *h, size_t size, bool huge)
 {
+	size_t lazy = has_lazy(h) ? lazy_size(&h->conf, size) : 0;
 	int err = has_data(h) ? reserve_data(h, size, huge) : 0;
+	if (!err && lazy)
+		err = reserve_lazy(h, lazy);
 	if (!err)
-		err = reserve_meta(h, has_data(h) ? size : 0);
+		err = reserve_meta(h, has_data(h) ? size + lazy : 0);
 	if (err)
 		release(h);
 	return err;
@@ -139,7 +195,7 @@ static int reserve(struct heap *h, bool huge)
 {
 	size_t least = least_data_size(&h->conf), wanted = wanted_size(h, least);
 	for (size_t size = size_max(size_up(wanted, CHUNK_SIZE), least);; size = size_max(size_up(size / 2, CHUNK_SIZE), least)) {
-		int err = reserve_both(h, size, huge);
+		int err = reserve_all(h, size, huge);
 		if (size == least || (err && err != -ENOMEM))
 			return err;
 		if (!err && leaves_room(size / 4))
@@ -149,12 +205,25 @@ static int reserve(struct heap *h, bool huge)
 	}
 }
 
-/* meta: [index of data | index of meta's own pages | base blocks | thread caches] */
+/* What needs room may have it of all the others. */
+static void link_siblings(struct heap *h)
+{
+	h->meta_pages.sibling = has_data(h) ? &h->pages : NULL;
+	h->pages.sibling = has_lazy(h) ? &h->lazy_pages : &h->meta_pages;
+	h->lazy_pages.sibling = &h->meta_pages;
+}
+
+static size_t index_bytes(const struct region *r)
+{
+	return r->base ? pages_index_bytes(r->size, r->granule) : 0;
+}
+
+/* meta: [index of data | of lazy | of meta's own pages | base blocks | thread caches] */
 static int lay_out(struct heap *h, enum pages_thp thp)
 {
 	struct conf *c = &h->conf;
-	size_t index = has_data(h) ? pages_index_bytes(h->data.size, h->data.granule) : 0;
-	size_t rest = size_up(index + pages_index_bytes(h->meta.size, h->meta.granule), CHUNK_SIZE);
+	size_t lazy_at = index_bytes(&h->data), meta_at = lazy_at + index_bytes(&h->lazy);
+	size_t rest = size_up(meta_at + index_bytes(&h->meta), CHUNK_SIZE);
 	size_t caches_at = size_up(rest + (h->meta.size - rest) / 2, CHUNK_SIZE);
 
 	h->blocks_at = rest;
@@ -170,16 +239,24 @@ static int lay_out(struct heap *h, enum pages_thp thp)
 	int err = has_data(h) ? pages_init(&h->pages, &config) : 0;
 	if (err)
 		return err;
+	config.thp = PAGES_THP_NEVER;
+	if (has_lazy(h)) {
+		struct pages_config lazy = config;
+		lazy.region = &h->lazy;
+		lazy.size = h->lazy.size;
+		lazy.index_at = lazy_at;
+		lazy.commit_ahead = 0; /* nothing is won by it */
+		lazy.decay_ms = 0;
+		err = pages_init(&h->lazy_pages, &lazy);
+	}
+	if (err)
+		return err;
 	config.region = &h->meta;
 	config.from = caches_at;
 	config.size = h->meta.size - caches_at;
-	config.index_at = index;
-	config.thp = PAGES_THP_NEVER;
+	config.index_at = meta_at;
 	err = pages_init(&h->meta_pages, &config);
-	if (has_data(h)) {
-		h->pages.sibling = &h->meta_pages;
-		h->meta_pages.sibling = &h->pages;
-	}
+	link_siblings(h);
 	return err;
 }
 
@@ -269,6 +346,8 @@ void heap_close(struct heap *h)
 {
 	pages_destroy(&h->pages);
 	pages_destroy(&h->meta_pages);
+	if (has_lazy(h))
+		pages_destroy(&h->lazy_pages);
 	release(h);
 	pthread_mutex_destroy(&h->describing);
 	pthread_mutex_destroy(&h->blocks_lock);
@@ -294,6 +373,7 @@ int heap_start(void)
 	}
 	heap_spans[0] = (struct heap_span){ (uintptr_t)h->data.base, h->data.size };
 	heap_spans[1] = (struct heap_span){ (uintptr_t)h->meta.base, h->meta.size };
+	heap_spans[2] = (struct heap_span){ (uintptr_t)h->lazy.base, h->lazy.size };
 	warn_of_empty_pool(h);
 	if (h->conf.log)
 		log_start(h);

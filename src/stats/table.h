@@ -26,6 +26,7 @@
 	X(page_size, bytes, "Page size of the backing")                                            \
 	X(granule, bytes, "Smallest unit that is committed")                                       \
 	X(guarded, count, "Steps of growth refused because the machine or a cgroup had no room")   \
-	X(helper_lost, count, "Helper processes that were killed, of all heaps")
+	X(helper_lost, count, "Helper processes that were killed, of all heaps")                   \
+	X(lazy, bytes, "Charged beside committed for blocks above lazy_above, not populated")
 
 #endif

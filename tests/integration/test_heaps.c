@@ -54,8 +54,8 @@ static struct sparena_stats stats_of(struct sparena_heap *h)
 static void check(struct sparena_heap *h)
 {
 	struct sparena_stats s = stats_of(h);
-	assert_true(s.committed + s.metadata <= s.limit);
-	assert_int_equal(s.committed + s.metadata, s.resident);
+	assert_true(s.committed + s.metadata + s.lazy <= s.limit);
+	assert_in_range(s.resident, s.committed + s.metadata, s.committed + s.metadata + s.lazy);
 }
 
 /* ---- a list of blocks ---------------------------------------------------------------- */
@@ -170,6 +170,49 @@ static void test_family(void **state)
 	assert_int_equal(sparena_heap_purge(h), 0);
 	assert_int_equal(stats_of(h).allocated, 0);
 	check(h);
+	sparena_heap_destroy(h);
+}
+
+/* Charged without being backed, by the same interface. */
+static void test_lazy(void **state)
+{
+	struct sparena_heap *h = NULL, *other;
+	struct block *list = NULL;
+	void *blocks[64];
+	size_t count = 0;
+	(void)state;
+	assert_int_equal(sparena_heap_create("lazy_above:1M,backing:memfd", &h), -EINVAL);
+	assert_string_equal(sparena_last_error(), "lazy_above: is for backing:anon alone");
+	if (getenv("SPARENA_TEST_HEAP"))
+		skip(); /* other backings: that was all */
+	h = create("limit:64M,lazy_above:1M");
+	other = create("limit:64M");
+	while (count < 64 && (blocks[count] = sparena_heap_malloc(h, 2 * MIB)))
+		count++;
+	assert_in_range(count, 28, 31);
+	assert_int_equal(stats_of(h).lazy, count * 2 * MIB);
+	assert_true(stats_of(h).resident < 4 * MIB);
+	assert_true(stats_of(h).allocated >= count * 2 * MIB);
+	check(h);
+	for (size_t i = 0; i < count; i++) {
+		memset(blocks[i], 1, MIB);
+		assert_int_equal(sparena_heap_usable_size(h, blocks[i]), 2 * MIB);
+	}
+	assert_true(stats_of(h).resident >= count * MIB);
+	check(h);
+	assert_int_equal(sparena_heap_set_limit(h, 32 * MIB), 0);
+	assert_null(sparena_heap_malloc(h, 2 * MIB));
+	for (size_t i = 0; i < count; i++)
+		sparena_heap_free(h, blocks[i]);
+	assert_int_equal(stats_of(h).lazy, 0);
+	assert_true(fill(h, &list, 100000) > 200); /* what they gave back serves others */
+	check(h);
+	drop(h, &list);
+	sparena_heap_free(other, sparena_heap_malloc(other, 2 * MIB)); /* without the option */
+	assert_int_equal(stats_of(other).lazy, 0);
+	assert_true(stats_of(other).committed_peak >= 2 * MIB);
+	assert_non_null(sparena_heap_calloc(h, 1, 20 * MIB)); /* goes with the heap */
+	sparena_heap_destroy(other);
 	sparena_heap_destroy(h);
 }
 
@@ -589,6 +632,7 @@ int main(void)
 		cmocka_unit_test(test_bad_input),
 		cmocka_unit_test(test_family),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_lazy),
 		cmocka_unit_test(test_eviction),
 		cmocka_unit_test(test_callback_that_allocates),
 		cmocka_unit_test(test_many_heaps),

@@ -107,7 +107,16 @@ bad 'decay_ms:"99999999999999999999" is too long' decay_ms:99999999999999999999
 bad 'reserve:"17179869184G" is too large' reserve:17179869184G
 bad 'limit:3M is below the 4M that start-up needs' limit:3M
 bad 'limit:0 is below' limit:0
+bad 'lazy_above:"63K" is below 64K' lazy_above:63K
+bad 'thread_cache:"15K" is not between 16K and 1M' thread_cache:15K
+bad 'thread_cache:"1048577" is not between 16K and 1M' thread_cache:1048577
+bad 'lazy_above: is for backing:anon alone' lazy_above:1M,backing:memfd
 bad 'reserve:64M is smaller than limit:128M' reserve:64M,limit:128M
+
+# What does not fit goes, and nothing else.
+conf=lazy_above:1M,backing:memfd,limit:32M
+ran 0 with "$conf" && reaches 24 32
+says 'lazy_above: is for backing:anon alone' 1
 
 # Each wrong part is named, and the right ones count.
 conf=lmit:1,limit:64M,thp:no
@@ -127,7 +136,7 @@ done
 conf=limit:64M,stats_print:true
 ran 0 with "$conf" && reaches 50 64
 for key in limit committed committed_peak resident metadata reserved allocated exhausted commits decommits \
-	populate_ns faults_avoided backing page_size granule guarded helper_lost; do
+	populate_ns faults_avoided backing page_size granule guarded helper_lost lazy; do
 	grep -q "\<$key\>" "$scratch/err" || fail "stats_print: no $key"
 done
 

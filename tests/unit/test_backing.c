@@ -688,6 +688,34 @@ static void file_size_limit_is_address_space(void **state)
 	assert_int_equal(err, 0);
 }
 
+/* Of what lazy_above is given nothing is backed before it is touched, whatever is asked. */
+static void lazy_populates_nothing(void **state)
+{
+	(void)state;
+	struct backing lazy = { .ops = &backing_lazy };
+	struct backing_config c = { .size = 16 * MiB, .align = BACKING_HUGE_SIZE };
+	size_t bytes = 1;
+	unsigned before = populates;
+	assert_int_equal(lazy.ops->open(&lazy, &c), 0);
+	assert_int_equal(__real_os_populate(lazy.base, 4096), -EINVAL); /* inaccessible */
+	assert_int_equal(lazy.file.fd, -1);
+	assert_int_equal(lazy.ops->prefer_huge(&lazy, 0, lazy.size, true), 0);
+	assert_int_equal(lazy.ops->unlock(&lazy, 0, lazy.size), 0);
+	assert_int_equal(lazy.ops->populate(&lazy, 0, lazy.size), 0);
+	assert_int_equal(populates, before);
+	assert_int_equal(lazy.ops->resident(&lazy, 0, lazy.size, &bytes), 0);
+	assert_int_equal(bytes, 0);
+	lazy.base[5 * MiB] = 1; /* one page, and no huge one */
+	assert_int_equal(lazy.ops->resident(&lazy, 0, lazy.size, &bytes), 0);
+	assert_int_equal(bytes, 4096);
+	assert_int_equal(lazy.ops->discard(&lazy, 4 * MiB, 2 * MiB), 0);
+	assert_int_equal(lazy.ops->resident(&lazy, 0, lazy.size, &bytes), 0);
+	assert_int_equal(bytes, 0);
+	assert_int_equal(lazy.base[5 * MiB], 0);
+	lazy.ops->close(&lazy);
+	assert_null(lazy.base);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
 
 int main(void)
@@ -716,6 +744,7 @@ int main(void)
 		TEST(read_only_is_said),
 		TEST(no_descriptor_is_said),
 		TEST(file_size_limit_is_address_space),
+		cmocka_unit_test(lazy_populates_nothing),
 	};
 	kind = test_backing_get();
 	unit = size_max(64 * KiB, kind.page);

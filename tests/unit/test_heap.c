@@ -29,16 +29,23 @@ static size_t resident(void)
 	return s.resident;
 }
 
+static size_t charges(void)
+{
+	return region_committed(&h->data) + region_committed(&h->meta) + region_committed(&h->lazy);
+}
+
+/* Of what is charged only, as much is resident as was touched. */
 static void books_balance(void)
 {
-	size_t committed = region_committed(&h->data) + region_committed(&h->meta);
+	size_t committed = charges(), touched = 0;
+	size_t lazy_end = h->lazy.base ? pages_frontier(&h->lazy_pages, PAGES_SMALL) : 0;
 	EXPECT(budget_charged(&h->budget) == committed);
 	EXPECT(committed <= budget_limit(&h->budget));
-	EXPECT(resident() == region_committed(&h->data) + region_committed(&h->meta));
-	pages_check(&h->pages);
-	pages_check(&h->meta_pages);
-	region_check(&h->data);
-	region_check(&h->meta);
+	EXPECT(!lazy_end || region_resident(&h->lazy, 0, lazy_end, &touched) == 0);
+	EXPECT(touched <= region_committed(&h->lazy));
+	EXPECT(resident() == region_committed(&h->data) + region_committed(&h->meta) + touched);
+	heap_each_pages(h, pages_check);
+	heap_each_region(h, region_check);
 }
 
 static size_t address_space(void)
@@ -430,6 +437,16 @@ static void fork_in_the_middle(void **state)
 	empty(&list);
 }
 
+/* Without lazy_above there is nothing of it. */
+static void nothing_is_reserved_for_lazy_blocks(void **state)
+{
+	(void)state;
+	sparena_je_free(sparena_je_malloc(8 * MiB));
+	assert_null(h->lazy.base);
+	assert_int_equal(h->lazy.size + heap_spans[2].size + h->lazy_pages.size, 0);
+	assert_true(!h->pages.sibling || h->pages.sibling->sibling == &h->pages);
+}
+
 static void foreign_addresses_are_not_freed(void **state)
 {
 	(void)state;
@@ -557,6 +574,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(memory_of_ended_threads_serves_data, after),
 		cmocka_unit_test_teardown(fork_under_load, after),
 		cmocka_unit_test_teardown(fork_in_the_middle, after),
+		cmocka_unit_test_teardown(nothing_is_reserved_for_lazy_blocks, after),
 		cmocka_unit_test_teardown(foreign_addresses_are_not_freed, after),
 		cmocka_unit_test_teardown(random_operations, after),
 	};
