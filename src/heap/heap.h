@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * heap: malloc over pages. jemalloc is the front end: what of its private names is
- * used stands in je.h, what is put in their place in je_overrides.h and je_glue.c.
+ * used stands in je.h, what is put in their place in je_overrides.h, je_glue.c and je_caches.c.
  * Here are the extent hooks, jemalloc's metadata, and the process heap with its
  * start-up. Code that jemalloc calls must not call malloc, and keeps errno.
  */

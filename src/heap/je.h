@@ -33,7 +33,7 @@ void *sparena_je_mallocx(size_t size, int flags);
 void *sparena_je_rallocx(void *p, size_t size, int flags);
 void sparena_je_dallocx(void *p, int flags);
 
-/* ---- what je_glue.c offers ------------------------------------------------------ */
+/* ---- what je_glue.c and je_caches.c offer ------------------------------------------------------ */
 
 /*
  * Makes jemalloc's map of extents able to hold [from, to): its leaves exist, and
@@ -94,6 +94,9 @@ void je_arena_free(unsigned cache, void *p);
  * option the process ends with exit code 78 (EX_CONFIG).
  */
 int heap_start(void);
+
+/* Bytes of the largest block that a thread's cache holds. */
+size_t heap_thread_cache(void);
 
 /* Whether so many bytes of metadata that can be done without may be taken. */
 bool heap_has_room(size_t bytes);

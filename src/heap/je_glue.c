@@ -21,6 +21,7 @@ const char *sparena_je_malloc_conf_2_conf_harder =
 	"abort_conf:false,abort:false,confirm_conf:false,retain:false,oversize_threshold:0,"
 	"dirty_decay_ms:-1,muzzy_decay_ms:0,thp:default,metadata_thp:disabled,hpa:false,"
 	"background_thread:false,percpu_arena:disabled,zero_realloc:free,tcache:true,"
+	"tcache_gc_incr_bytes:262144,"
 	"slab_sizes:512-512:4|1024-1024:4|2048-2048:8|4096-4096:8,"
 	"stats_print:false,junk:false,zero:false,trust_madvise:true";
 
@@ -284,49 +285,6 @@ bool je_describe(void *from, void *to)
 		at = part_end;
 	}
 	return true;
-}
-
-/* ---- thread caches ----------------------------------------------------------- */
-
-void sparena_real_tcache_gc_event_handler(tsd_t *tsd, uint64_t elapsed);
-
-/* Makes the cache of a thread that comes here for the first time, also when it is an
- * explicit heap that it comes for. */
-static bool make_cache(tsd_t *tsd)
-{
-	struct heap *before = heap_current;
-	bool internal_before = heap_internal;
-	heap_current = NULL;
-	heap_internal = true;
-	bool failed = tsd_tcache_data_init(tsd);
-	heap_internal = internal_before;
-	heap_current = before;
-	return !failed;
-}
-
-bool tsd_tcache_enabled_data_init(tsd_t *tsd)
-{
-	tsd_tcache_enabled_set(tsd, HEAP_SERVES_MALLOC);
-	tsd_slow_update(tsd);
-	if (HEAP_SERVES_MALLOC && !make_cache(tsd)) {
-		tsd_tcache_enabled_set(tsd, false);
-		tsd_slow_update(tsd);
-		heap_count_uncached_thread(&heap_process);
-	}
-	return false;
-}
-
-void tcache_gc_event_handler(tsd_t *tsd, uint64_t elapsed)
-{
-	sparena_real_tcache_gc_event_handler(tsd, elapsed);
-	heap_tick();
-}
-
-void je_flush_thread_cache(void)
-{
-	tsd_t *tsd = tsd_fetch();
-	if (tcache_available(tsd))
-		tcache_flush(tsd);
 }
 
 /* ---- extents: none are kept --------------------------------------------------- */

@@ -20,6 +20,8 @@ void heap_say(const char *text, const char *detail)
 
 /* ---- for je_glue.c ----------------------------------------------------------- */
 
+size_t heap_thread_cache(void) { return heap_process.conf.thread_cache; }
+
 bool heap_has_room(size_t bytes)
 {
 	return budget_has_room(&heap_process.budget, bytes, heap_process.reserve / 2);
