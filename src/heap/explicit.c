@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "heap/heap.h"
+#include "heap/harden.h"
 #include "heap/je.h"
 #include "os/os.h"
 

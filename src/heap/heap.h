@@ -67,6 +67,8 @@ struct heap {
 
 	bool (*freed_some)(void *context, size_t need); /* asked at exhaustion; or NULL */
 	void *freed_some_context;
+	const struct heap_checks *checks; /* who looks at each block; mostly NULL */
+	uint64_t secret;           /* with harden:true */
 
 	/* Of explicit heaps: */
 	unsigned arena;            /* jemalloc's index */

@@ -57,6 +57,7 @@ bool je_minds_fork(void);
 
 #define JE_MOST_ARENAS 4095u
 #define JE_NO_CACHE UINT32_MAX
+#define JE_OWN_CACHE (UINT32_MAX - 1) /* the thread's own, with arena 0: its own too */
 
 /* Starts jemalloc, if nothing has; false: no memory. One thread at a time, with
  * heap_registry locked. */
@@ -86,7 +87,31 @@ void *je_arena_malloc(unsigned arena, unsigned cache, size_t size, size_t align,
 void *je_arena_realloc(unsigned arena, unsigned cache, void *p, size_t size);
 void je_arena_free(unsigned cache, void *p);
 
-/* ---- what je_glue.c needs: start-up (heap/process.c) ---------------------------- */
+/* Bytes of the block that begins at p, and whose it is; 0: none does, or it is free. The map
+ * of extents must be committed there. */
+size_t je_block_size(const void *p, unsigned *arena);
+
+/* ---- harden:true (heap/harden.c) ------------------------------------------------- */
+
+/* Set until the options are read, and from then on where blocks are to be checked. */
+extern bool heap_may_harden;
+
+/* Starts jemalloc, so that the options are read. */
+bool je_hardens(void);
+
+/* Whether malloc and its kin are to go through these. No memory: NULL, and errno is ENOMEM for
+ * malloc, as it was for realloc. */
+static inline bool heap_hardens(void)
+{
+	return __builtin_expect(heap_may_harden, 0) && je_hardens();
+}
+
+void *heap_checked_malloc(size_t size, size_t align, bool zero);
+void *heap_checked_realloc(void *p, size_t size);
+void heap_checked_free(void *p);
+size_t heap_checked_size(const void *p);
+
+/* ---- what they need: start-up (heap/process.c) ---------------------------- */
 
 /*
  * Sets the process heap up from SPARENA_CONF. Called by jemalloc's start-up, under

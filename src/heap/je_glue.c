@@ -134,7 +134,16 @@ bool sparena_real_pages_boot(void);
 /* The options of both are read by now, and nothing has been made by them. */
 bool pages_boot(void)
 {
-	return heap_start() != 0 || sparena_real_pages_boot();
+	if (heap_start() != 0)
+		return true;
+	/* Of the conditions under which malloc and free pass over their fast paths, so that all
+	 * comes to malloc_default() and free_default(), the one that does nothing else here. */
+	opt_utrace = heap_may_harden;
+	opt_tcache_max = heap_thread_cache();
+	/* Each large block would age the cache, and soon empty it. */
+	if (opt_tcache_gc_incr_bytes < 2 * opt_tcache_max)
+		opt_tcache_gc_incr_bytes = 2 * opt_tcache_max;
+	return sparena_real_pages_boot();
 }
 
 /* None runs, but jemalloc picks one by an arena's number, and takes its lock, when the arena
@@ -353,27 +362,56 @@ bool large_ralloc_no_move(tsdn_t *tsdn, edata_t *edata, size_t usize_min, size_t
 /* ---- malloc --------------------------------------------------------------------- */
 
 void *sparena_real_malloc_default(size_t size);
+void sparena_real_free_default(void *p);
+
+bool je_hardens(void)
+{
+	if (!malloc_initialized())
+		sparena_real_free_default(sparena_real_malloc_default(1));
+	return malloc_initialized() && heap_may_harden;
+}
 
 void *malloc_default(size_t size)
 {
 	void *p;
 	do
-		p = sparena_real_malloc_default(size);
+		p = heap_hardens() ? heap_checked_malloc(size, 1, false) : sparena_real_malloc_default(size);
 	while (unlikely(!p) && heap_ask_for_room(&heap_process, size));
 	return p;
 }
 
 /* ---- free ---------------------------------------------------------------------- */
 
-void sparena_real_free_default(void *p);
+/* A thread that frees so many blocks without having allocated one gets a thread cache. */
+#define FREES_WITHOUT_CACHE 64
+
+static __thread unsigned frees_without_cache;
+
+/*
+ * jemalloc sets a thread up when it first allocates, since a free may be among the last
+ * things that a thread does, too late for what it is given to be taken back. Until then each
+ * free takes the lock of its bin; so one that goes on freeing is set up too.
+ */
+static void count_free(void)
+{
+	tsd_t *tsd = tsd_get(false);
+	if (unlikely(tsd_state_get(tsd) == tsd_state_minimal_initialized) &&
+	    ++frees_without_cache == FREES_WITHOUT_CACHE)
+		tsd_fetch();
+}
 
 /* Where free() goes for whatever its fast path does not know. */
 void free_default(void *p)
 {
-	if (likely(heap_owns(p)))
+	if (p && heap_hardens()) {
+		count_free();
+		heap_checked_free(p);
+	} else if (likely(heap_owns(p))) {
+		count_free();
 		sparena_real_free_default(p);
-	else if (p)
+	} else if (p) {
 		heap_count_foreign_free();
+	}
 }
 
 /* ---- fork ----------------------------------------------------------------------- */

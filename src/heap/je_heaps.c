@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What explicit heaps ask of jemalloc's insides: arenas and thread caches of their own. */
+/* What explicit heaps, and blocks that are checked, ask of jemalloc's insides: arenas and
+ * thread caches of their own, and what it knows of an address. */
 #include "jemalloc/internal/jemalloc_preamble.h"
 #include "jemalloc/internal/jemalloc_internal_includes.h"
 
@@ -71,9 +72,14 @@ void je_cache_keep(unsigned cache)
 	tcache_arena_associate(tsd_tsdn(tsd), tcache->tcache_slow, tcache, arena);
 }
 
+static int cache_flag(unsigned cache)
+{
+	return cache == JE_OWN_CACHE ? 0 : cache == JE_NO_CACHE ? MALLOCX_TCACHE_NONE : MALLOCX_TCACHE(cache);
+}
+
 static int flags_for(unsigned arena, unsigned cache)
 {
-	return MALLOCX_ARENA(arena) | (cache == JE_NO_CACHE ? MALLOCX_TCACHE_NONE : MALLOCX_TCACHE(cache));
+	return cache == JE_OWN_CACHE ? 0 : MALLOCX_ARENA(arena) | cache_flag(cache);
 }
 
 void *je_arena_malloc(unsigned arena, unsigned cache, size_t size, size_t align, bool zero)
@@ -91,5 +97,31 @@ void sparena_real_free_default(void *p);
 
 void je_arena_free(unsigned cache, void *p)
 {
-	sparena_je_dallocx(p, cache == JE_NO_CACHE ? MALLOCX_TCACHE_NONE : MALLOCX_TCACHE(cache));
+	if (cache == JE_OWN_CACHE) /* does not set up a thread that is about to end */
+		sparena_real_free_default(p);
+	else
+		sparena_je_dallocx(p, cache_flag(cache));
+}
+
+/* Whether a slab's block begins there, and is out: in a thread's cache it is still. */
+static bool is_region(edata_t *slab, szind_t index, const void *p)
+{
+	const bin_info_t *info = &bin_infos[index];
+	size_t offset = (uintptr_t)p - (uintptr_t)edata_addr_get(slab), number = offset / info->reg_size;
+	return offset % info->reg_size == 0 && number < info->nregs &&
+	       bitmap_get(edata_slab_data_get(slab)->bitmap, &info->bitmap_info, number);
+}
+
+size_t je_block_size(const void *p, unsigned *arena)
+{
+	emap_full_alloc_ctx_t found;
+	if (emap_full_alloc_ctx_try_lookup(TSDN_NULL, &arena_emap_global, p, &found))
+		return 0;
+	edata_t *edata = found.edata;
+	if (!edata || edata_state_get(edata) != extent_state_active || found.szind >= SC_NSIZES)
+		return 0;
+	if (found.slab ? !is_region(edata, found.szind, p) : p != edata_addr_get(edata))
+		return 0;
+	*arena = edata_arena_ind_get(edata);
+	return sz_index2size(found.szind);
 }

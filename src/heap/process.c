@@ -8,6 +8,7 @@
 #include "stats/stats.h"
 
 struct heap heap_process;
+bool heap_may_harden = true;
 
 void heap_say(const char *text, const char *detail)
 {

@@ -66,6 +66,8 @@ static void *fail(int error)
 static void *allocate(struct heap *h, size_t size, size_t align, bool zero)
 {
 	size_t at_least = size ? size : 1;
+	if (unlikely(h->checks))
+		return h->checks->malloc(h, size, align, zero);
 	if (h != &heap_process)
 		return je_arena_malloc(h->arena, heap_cache(h), at_least, align, zero);
 	if (zero)
@@ -117,8 +119,15 @@ static void check_owner(struct heap *h, const void *p)
 	(void)p;
 }
 
+static size_t usable_size(struct heap *h, void *p)
+{
+	return h->checks ? h->checks->size(h, p) : sparena_je_malloc_usable_size(p);
+}
+
 static void *resize(struct heap *h, void *p, size_t size)
 {
+	if (unlikely(h->checks))
+		return h->checks->realloc(h, p, size);
 	if (h == &heap_process)
 		return sparena_je_realloc(p, size);
 	return je_arena_realloc(h->arena, heap_cache(h), p, size);
@@ -142,8 +151,8 @@ void *sparena_heap_realloc(struct sparena_heap *h, void *p, size_t size)
 		return fail(ENOMEM);
 	do
 		q = resize(heap, p, size);
-	while (unlikely(!q) && size > sparena_je_malloc_usable_size(p) && heap_ask_for_room(heap, size));
-	if (!q && size <= sparena_je_malloc_usable_size(p))
+	while (unlikely(!q) && size > usable_size(heap, p) && heap_ask_for_room(heap, size));
+	if (!q && size <= usable_size(heap, p))
 		q = p; /* it was to shrink, and no smaller one is to be had */
 	errno = q ? saved_errno : ENOMEM;
 	return q;
@@ -155,7 +164,9 @@ void sparena_heap_free(struct sparena_heap *h, void *p)
 	if (!p || !heap)
 		return;
 	check_owner(heap, p);
-	if (heap == &heap_process)
+	if (unlikely(heap->checks))
+		heap->checks->free(heap, p);
+	else if (heap == &heap_process)
 		sparena_je_free(p);
 	else
 		je_arena_free(heap_cache(heap), p);
@@ -163,7 +174,8 @@ void sparena_heap_free(struct sparena_heap *h, void *p)
 
 size_t sparena_heap_usable_size(struct sparena_heap *h, void *p)
 {
-	return p && inside(h) ? sparena_je_malloc_usable_size(p) : 0;
+	struct heap *heap = inside(h);
+	return p && heap ? usable_size(heap, p) : 0;
 }
 
 /* ---- the whole ----------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "heap/harden.h"
 #include "heap/heap.h"
 #include "os/os.h"
 
@@ -371,6 +372,9 @@ int heap_start(void)
 		say_why(h);
 		return err;
 	}
+	heap_may_harden = h->conf.harden;
+	if (h->conf.harden)
+		harden_start(h);
 	heap_spans[0] = (struct heap_span){ (uintptr_t)h->data.base, h->data.size };
 	heap_spans[1] = (struct heap_span){ (uintptr_t)h->meta.base, h->meta.size };
 	heap_spans[2] = (struct heap_span){ (uintptr_t)h->lazy.base, h->lazy.size };

@@ -281,3 +281,12 @@ bool os_is_secure(void)
 {
 	return getauxval(AT_SECURE) != 0;
 }
+
+void os_random_of_start(uint64_t out[2])
+{
+	const void *random = (const void *)getauxval(AT_RANDOM);
+
+	memset(out, 0, 2 * sizeof out[0]);
+	if (random != NULL)
+		memcpy(out, random, 2 * sizeof out[0]);
+}

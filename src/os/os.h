@@ -185,6 +185,10 @@ const char *os_environment(const char *name, char *buffer, size_t capacity);
 /* Whether the process gained privileges by exec, getauxval(3) AT_SECURE. */
 bool os_is_secure(void);
 
+/* Sixteen random bytes that the kernel gave the process at exec, getauxval(3) AT_RANDOM; zeros
+ * where there are none. The C library's own secrets are made of them: not to be shown. */
+void os_random_of_start(uint64_t out[2]);
+
 /* The process id, getpid(2). */
 int os_pid(void);
 

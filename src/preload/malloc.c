@@ -22,14 +22,40 @@ static bool again(const void *p, size_t need)
 	return unlikely(!p) && heap_ask_for_room(&heap_process, need);
 }
 
+static void *checked_calloc(size_t n, size_t size)
+{
+	size_t total;
+	return size_mul(n, size, &total) ? heap_checked_malloc(total, 1, true) : no_memory();
+}
+
 EXPORT void *calloc(size_t n, size_t size)
 {
 	size_t total;
 	void *p;
 	do
-		p = sparena_je_calloc(n, size);
+		p = heap_hardens() ? checked_calloc(n, size) : sparena_je_calloc(n, size);
 	while (unlikely(!p) && size_mul(n, size, &total) && again(p, total));
 	return p;
+}
+
+static size_t usable_size(void *p)
+{
+	return heap_hardens() ? heap_checked_size(p) : sparena_je_malloc_usable_size(p);
+}
+
+static void *checked_realloc(void *p, size_t size)
+{
+	if (!p)
+		return heap_checked_malloc(size, 1, false);
+	if (size)
+		return heap_checked_realloc(p, size);
+	heap_checked_free(p);
+	return NULL;
+}
+
+static void *resize(void *p, size_t size)
+{
+	return heap_hardens() ? checked_realloc(p, size) : sparena_je_realloc(p, size);
 }
 
 /*
@@ -38,16 +64,16 @@ EXPORT void *calloc(size_t n, size_t size)
  */
 EXPORT void *realloc(void *p, size_t size)
 {
-	if (unlikely(p && !heap_owns(p))) {
+	if (unlikely(p && !heap_owns(p) && !heap_hardens())) {
 		heap_count_foreign_free(); /* its size is unknown: nothing that could be copied */
 		return size ? no_memory() : NULL;
 	}
 	void *q;
 	do {
-		q = sparena_je_realloc(p, size);
+		q = resize(p, size);
 		if (likely(q) || (p && !size))
 			return q;
-		if (p && size <= sparena_je_malloc_usable_size(p))
+		if (p && size <= usable_size(p))
 			return p;
 	} while (again(q, size));
 	return no_memory();
@@ -59,20 +85,41 @@ EXPORT void *reallocarray(void *p, size_t n, size_t size)
 	return size_mul(n, size, &total) ? realloc(p, total) : no_memory();
 }
 
+static int checked_memalign(void **out, size_t align, size_t size)
+{
+	if (!size_is_pow2(align) || align < sizeof(void *))
+		return EINVAL;
+	int saved_errno = errno;
+	void *p = heap_checked_malloc(size, align, false);
+	errno = saved_errno;
+	if (!p)
+		return ENOMEM;
+	*out = p;
+	return 0;
+}
+
 EXPORT int posix_memalign(void **out, size_t align, size_t size)
 {
 	int error;
 	do
-		error = sparena_je_posix_memalign(out, align, size);
+		error = heap_hardens() ? checked_memalign(out, align, size) : sparena_je_posix_memalign(out, align, size);
 	while (unlikely(error == ENOMEM) && again(NULL, size));
 	return error;
+}
+
+static void *checked_aligned(size_t align, size_t size)
+{
+	if (size_is_pow2(align))
+		return heap_checked_malloc(size, align, false);
+	errno = EINVAL;
+	return NULL;
 }
 
 static void *aligned(size_t align, size_t size)
 {
 	void *p;
 	do
-		p = sparena_je_aligned_alloc(align, size);
+		p = heap_hardens() ? checked_aligned(align, size) : sparena_je_aligned_alloc(align, size);
 	while (unlikely(!p) && errno == ENOMEM && again(p, size));
 	return p;
 }
@@ -102,7 +149,7 @@ EXPORT void *pvalloc(size_t size)
 
 EXPORT size_t malloc_usable_size(void *p)
 {
-	return heap_owns(p) ? sparena_je_malloc_usable_size(p) : 0;
+	return heap_owns(p) ? usable_size(p) : 0;
 }
 
 /* C23: the size says nothing that is not known. */
