@@ -9,6 +9,7 @@
 #include "heap/heap.h"
 #include "heap/harden.h"
 #include "heap/je.h"
+#include "heap/memcheck.h"
 #include "os/os.h"
 
 pthread_mutex_t heap_registry = PTHREAD_MUTEX_INITIALIZER;
@@ -127,12 +128,17 @@ int heap_create(const struct conf *c, struct heap **out, const char **reason)
 		os_release(memory, own_bytes());
 		return err;
 	}
+	h->checks = memcheck_heap_made(h);
+	if (!h->checks && c->harden)
+		harden_start(h);
 	*out = h;
 	return 0;
 }
 
 void heap_destroy(struct heap *h)
 {
+	if (h->checks == &memcheck_checks)
+		memcheck_heap_gone(h);
 	pthread_mutex_lock(&heap_registry);
 	heap_caches_destroy(h);
 	je_arena_destroy(h->arena);
