@@ -8,6 +8,7 @@
 #define SPARENA_BENCH_BENCH_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,6 +43,26 @@ _Noreturn static inline void bench_die(const char *what)
 static inline void bench_print(const char *name, double value)
 {
 	dprintf(STDOUT_FILENO, "%s %.3f\n", name, value);
+}
+
+/* MiB of this process that are resident now. */
+static inline double bench_resident_mib(void)
+{
+	char text[128];
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (n <= 0)
+		bench_die("statm");
+	close(fd);
+	text[n] = 0;
+	char *second = strchr(text, ' ');
+	return (double)strtoull(second ? second : "0", NULL, 10) * BENCH_PAGE / (double)BENCH_MIB;
+}
+
+/* With what is resident beside it. */
+static inline void bench_print_resident(const char *name, double value)
+{
+	dprintf(STDOUT_FILENO, "%s %.3f %.2f\n", name, value, bench_resident_mib());
 }
 
 static inline size_t bench_number(const char *text)

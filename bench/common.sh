@@ -100,7 +100,7 @@ reversed()
 }
 
 # in_turns ROUNDS "WHO..." COMMAND...: one process for each in each round, there and back
-# again. Adds "case who value" to the samples for each "case value" that it prints.
+# again. Adds "case who value [MiB]" to the samples for each "case value [MiB]" that it prints.
 in_turns()
 {
 	rounds=${BENCH_ROUNDS:-$1}
@@ -111,7 +111,7 @@ in_turns()
 	while [ $round -lt "$rounds" ]; do
 		for who in $turn; do
 			as "$who" "$@" >"$work/one" || { echo "bench: $who: $(basename "$1") failed: $?" >&2; exit 1; }
-			awk -v who="$who" '{ print $1, who, $2 }' "$work/one" >>"$work/samples"
+			awk -v who="$who" '{ print $1, who, $2, $3 }' "$work/one" >>"$work/samples"
 		done
 		# shellcheck disable=SC2086
 		turn=$(reversed $turn)
@@ -122,16 +122,23 @@ in_turns()
 "
 }
 
-# summary TITLE, then awk assignments for summary.awk: the table and the last line.
-summary()
+# medians AWK TITLE, then assignments for that awk program, of the samples.
+medians()
 {
-	echo "$1"
-	shift
+	program=$1
+	echo "$2"
+	shift 2
 	for assignment in "$@"; do
 		set -- "$@" -v "$assignment"
 		shift
 	done
-	awk "$@" -f "$bench/summary.awk" "$work/samples"
+	awk "$@" -f "$bench/medians.awk" -f "$bench/$program.awk" "$work/samples"
+}
+
+# summary TITLE, then assignments for summary.awk: the table and the last line.
+summary()
+{
+	medians summary "$@"
 	: >"$work/samples"
 }
 

@@ -31,6 +31,6 @@ int main(int argc, char **argv)
 	double took = bench_ns() - start;
 	char name[32];
 	snprintf(name, sizeof name, "%zu", size);
-	bench_print(name, took / (double)(count * BATCH));
+	bench_print_resident(name, took / (double)(count * BATCH));
 	return 0;
 }

@@ -39,6 +39,6 @@ int main(int argc, char **argv)
 		one_round(&slot[i % live], &state);
 	double took = bench_ns() - start;
 	snprintf(name, sizeof name, "%zu-live", live);
-	bench_print(name, took / 1e3 / (double)rounds);
+	bench_print_resident(name, took / 1e3 / (double)rounds);
 	return 0;
 }

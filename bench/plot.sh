@@ -3,12 +3,15 @@
 # sh bench/plot.sh FILE.json OUT.svg [MEASURE]: bars of what `sparena bench alloc --json`
 # wrote, a group for each workload, as ratios to the base on a scale where half and double
 # are equally far from it. MEASURE: time_ms (unless told otherwise), cpu_ms, instructions,
-# peak_kib, final_kib, faults.
+# peak_kib, final_kib, faults. What `sh bench/run.sh scale` printed is drawn as curves.
 set -eu
 
 if [ $# -lt 2 ] || [ $# -gt 3 ]; then
-	echo "usage: sh bench/plot.sh FILE.json OUT.svg [MEASURE]" >&2
+	echo "usage: sh bench/plot.sh FILE OUT.svg [MEASURE]" >&2
 	exit 2
+fi
+if [ $# -eq 2 ] && grep -q '^Growth from' "$1"; then
+	exec sh "$(dirname "$0")/curves.sh" "$1" "$2"
 fi
 for tool in python3 gnuplot; do
 	command -v $tool >/dev/null || { echo "plot: apt-get install python3 gnuplot-nox" >&2; exit 1; }

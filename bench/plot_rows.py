@@ -18,7 +18,8 @@ def main():
     cells = {(c["workload"], c["allocator"]): c for c in data["cells"]}
     rows = [["workload"] + names]
     for work in data["workloads"]:
-        row = [ratio(cells[work["name"], name], sys.argv[2]) for name in names]
+        # Not every allocator takes part in every workload.
+        row = [ratio(cells.get((work["name"], name), {"figures": []}), sys.argv[2]) for name in names]
         if any(r != "nan" for r in row):
             rows.append([work["name"] + (" (sparse)" if work["kind"] == "sparse" else "")] + row)
     for kind, title in (("plain", "geometric mean"), ("program", "mean, programs")):

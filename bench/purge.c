@@ -5,23 +5,9 @@
  * resident then, beyond what was resident before the first malloc.
  */
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <malloc.h>
 
 #include "bench.h"
-
-static double resident_mib(void)
-{
-	char text[128];
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (n <= 0)
-		bench_die("statm");
-	close(fd);
-	text[n] = 0;
-	char *second = strchr(text, ' ');
-	return (double)strtoull(second ? second : "0", NULL, 10) * BENCH_PAGE / (double)BENCH_MIB;
-}
 
 static size_t take_all(char **blocks, size_t total)
 {
@@ -64,13 +50,13 @@ int main(int argc, char **argv)
 		return 2;
 	size_t total = bench_number(argv[1]), room = total / 1024 * sizeof(char *);
 	char **blocks = bench_map(room);
-	double before = resident_mib();
+	double before = bench_resident_mib();
 	size_t count = take_all(blocks, total);
-	bench_print("full", resident_mib() - before);
+	bench_print("full", bench_resident_mib() - before);
 	for (size_t i = 0; i < count; i++)
 		free(blocks[i]);
-	bench_print("freed", resident_mib() - before);
+	bench_print("freed", bench_resident_mib() - before);
 	give_back();
-	bench_print("purged", resident_mib() - before);
+	bench_print("purged", bench_resident_mib() - before);
 	return 0;
 }

@@ -4,7 +4,7 @@
 set -eu
 
 bench=$(cd "$(dirname "$0")" && pwd)
-figures='instructions counts hot touch faults exhausted search commit guard large purge fork'
+figures='instructions counts hot touch faults exhausted search commit guard large purge fork scale lock small workloads programs'
 
 usage()
 {
@@ -27,6 +27,21 @@ build=$(cd "$build" && pwd)
 . "$bench/common.sh"
 # shellcheck source=figures.sh
 . "$bench/figures.sh"
+# shellcheck source=alloc.sh
+. "$bench/alloc.sh"
+# shellcheck source=scaling.sh
+. "$bench/scaling.sh"
+
+# A figure's lines for the table of all: its ratios, or what it said last.
+say_last()
+{
+	case $2 in
+	0) grep '^ratio' "$work/out" ;;
+	77) tail -n 1 "$work/out" ;;
+	*) echo "failed: $(tail -n 1 "$work/out")" ;;
+	esac | sed "s/^/$(printf '%-13s' "$1") /"
+	[ "$2" -eq 0 ] || [ "$2" -eq 77 ] || return 1
+}
 
 # Each figure in a shell of its own, so that one that cannot be measured doesn't stop the rest.
 # shellcheck disable=SC2154
@@ -38,12 +53,7 @@ run_all()
 		sh "$bench/run.sh" "$figure" "$build" >"$work/out" || status=$?
 		cat "$work/out"
 		echo
-		last=$(tail -n 1 "$work/out")
-		case $status in
-		0 | 77) ;;
-		*) failed=1 last="failed: $last" ;;
-		esac
-		printf '%-13s %s\n' "$figure" "$last" >>"$work/all"
+		say_last "$figure" $status >>"$work/all" || failed=1
 	done
 	echo "All figures:"
 	cat "$work/all"

@@ -1,50 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Reads "case who value", prints for each case and who the median and the middle half
+# With medians.awk before it: prints for each case and who the median and the middle half
 # of the values, the ratio to `ref`, and as the last line what is held against the target.
 #   subject  whose ratio it is           ref     to whom; empty: the median itself counts
 #   target   what it should not exceed   unit    of the values
 #   only     cases that count for the last line; empty: all
 #   wanted   "case=target ..." to show beside single cases
-#   best     "1": ref is whoever of the others has the lowest median
-function key(c, w) { return c SUBSEP w }
-
-function sort(a, n,   i, j, v)
+#   best     what it should not exceed of whoever of the others has the lowest median; without
+#            `ref` nothing else counts
+function best_other(c,   i, who, found)
 {
-	for (i = 2; i <= n; i++) {
-		v = a[i]
-		for (j = i - 1; j >= 1 && a[j] > v; j--)
-			a[j + 1] = a[j]
-		a[j + 1] = v
-	}
-}
-
-# The value below which the share q of the n sorted values lies.
-function quantile(a, n, q,   at, low)
-{
-	at = 1 + (n - 1) * q
-	low = int(at)
-	return low >= n ? a[n] : a[low] + (at - low) * (a[low + 1] - a[low])
-}
-
-function summarize(k,   a, n, i)
-{
-	n = split(values[k], a, " ")
-	for (i = 1; i <= n; i++)
-		a[i] += 0
-	sort(a, n)
-	median[k] = quantile(a, n, 0.5)
-	q1[k] = quantile(a, n, 0.25)
-	q3[k] = quantile(a, n, 0.75)
-	count[k] = n
-}
-
-function number(v) { return sprintf(v >= 100 ? "%.0f" : v >= 10 ? "%.1f" : "%.2f", v) }
-
-function reference(c,   i, who, found)
-{
-	if (!best)
-		return ref
-	found = ""
 	for (i = 1; i <= whos; i++) {
 		who = who_name[i]
 		if (who != subject && (key(c, who) in values) &&
@@ -54,11 +18,15 @@ function reference(c,   i, who, found)
 	return found
 }
 
+function reference(c) { return ref == "" && best ? best_other(c) : ref }
+
 function row(c, who, against,   k, text)
 {
 	k = key(c, who)
 	text = sprintf("  %-16s %-10s %10s  %10s .. %-10s n=%-3d", c, who, number(median[k]), number(q1[k]),
 	               number(q3[k]), count[k])
+	if (residents)
+		text = text (k in resident ? sprintf(" %8s MiB", number(middle(resident[k]))) : sprintf("%13s", ""))
 	if (against != "" && median[key(c, against)] > 0)
 		text = text sprintf("  %.3f", median[k] / median[key(c, against)])
 	if (who == subject && (c in goal))
@@ -67,9 +35,8 @@ function row(c, who, against,   k, text)
 	print text
 }
 
-function result(c,   against)
+function result(c, against)
 {
-	against = reference(c)
 	if (against == "")
 		return median[key(c, subject)]
 	return median[key(c, subject)] / median[key(c, against)]
@@ -86,36 +53,29 @@ BEGIN {
 		counts[part[i]] = 1
 }
 
-{
-	if (!($1 in case_seen)) {
-		case_seen[$1] = 1
-		case_name[++cases] = $1
-	}
-	if (!($2 in who_seen)) {
-		who_seen[$2] = 1
-		who_name[++whos] = $2
-	}
-	values[key($1, $2)] = values[key($1, $2)] " " $3
-}
-
 END {
-	for (k in values)
-		summarize(k)
+	summarize_all()
 	printf "  %-16s %-10s %10s  %10s .. %-10s %s\n", "case", "who", "median", "quarter", "quarter",
-		best ? "rounds  to the best other" : ref != "" ? "rounds  to " ref : "rounds"
-	worst = -1
+		"rounds" (residents ? "     resident" : "") (ref != "" ? "  to " ref : best ? "  to the best other" : "")
+	worst = worst_best = -1
 	for (i = 1; i <= cases; i++) {
 		c = case_name[i]
 		for (j = 1; j <= whos; j++)
 			if (key(c, who_name[j]) in values)
 				row(c, who_name[j], reference(c))
-		if ((only == "" || (c in counts)) && (key(c, subject) in values) && result(c) > worst)
-			worst = result(c)
+		if (!(key(c, subject) in values))
+			continue
+		if ((only == "" || (c in counts)) && result(c, reference(c)) > worst)
+			worst = result(c, reference(c))
+		if (best && best_other(c) != "" && result(c, best_other(c)) > worst_best)
+			worst_best = result(c, best_other(c))
 	}
 	if (worst < 0) {
 		print "ratio: none"
 		exit 1
 	}
-	printf "ratio: %s%s (target <= %s%s)\n", ref == "" && !best ? number(worst) : sprintf("%.3f", worst), unit,
-		target, unit
+	if (best && worst_best >= 0)
+		printf "ratio to the best other: %.3f (target <= %s)\n", worst_best, best
+	if (ref != "" || !best)
+		printf "ratio: %s%s (target <= %s%s)\n", ref == "" ? number(worst) : sprintf("%.3f", worst), unit, target, unit
 }

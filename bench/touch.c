@@ -69,6 +69,6 @@ int main(int argc, char **argv)
 		result = count_faults(block, count);
 	else
 		return 2;
-	bench_print(argv[2], result);
+	bench_print_resident(argv[2], result);
 	return 0;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * workload NAME [SCALE]: does the work of that name and prints what it has to say as
+ * workload NAME [SCALE [THREADS]]: does the work of that name and prints what it has to say as
  * lines of "metric value", the last one final_kib, what is resident at its end. SCALE
- * is 1 (quick, a tenth of a second) to 10 (unless told otherwise), a second or so.
+ * is 1 (quick, a tenth of a second) to 10 (unless told otherwise), a second or so;
+ * THREADS, of those that have several, 2 to 64 (4 unless told otherwise).
  * workload --list [SCALE]: a line for each, "NAME MIB plain|sparse TEXT", MIB being
  * the most that it holds.
  */
-#include <fcntl.h>
 
 #include "workload.h"
 
@@ -15,24 +15,9 @@ static const struct workload *const themes[] = {
 	workloads_large, workloads_grow,  workloads_latency,
 };
 
+size_t workload_threads = 4;
+
 #define THEMES (sizeof themes / sizeof themes[0])
-
-double resident_mib(void)
-{
-	char text[128];
-	unsigned long pages = 0;
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-
-	if (n > 0) {
-		text[n] = '\0';
-		char *resident = strchr(text, ' ');
-		pages = resident ? strtoul(resident, NULL, 10) : 0;
-	}
-	if (fd >= 0)
-		close(fd);
-	return (double)pages * (double)sysconf(_SC_PAGESIZE) / (double)MIB;
-}
 
 static int list(unsigned scale)
 {
@@ -49,7 +34,7 @@ static int run(const char *name, unsigned scale)
 		for (const struct workload *w = themes[i]; w->name; w++)
 			if (!strcmp(w->name, name)) {
 				w->run(scale);
-				bench_print("final_kib", resident_mib() * 1024);
+				bench_print("final_kib", bench_resident_mib() * 1024);
 				return 0;
 			}
 	dprintf(STDERR_FILENO, "workload: there is no '%s': workload --list\n", name);
@@ -58,13 +43,19 @@ static int run(const char *name, unsigned scale)
 
 int main(int argc, char **argv)
 {
-	if (argc < 2 || argc > 3) {
-		dprintf(STDERR_FILENO, "usage: workload NAME|--list [SCALE]\n");
+	if (argc < 2 || argc > 4) {
+		dprintf(STDERR_FILENO, "usage: workload NAME|--list [SCALE [THREADS]]\n");
 		return 2;
 	}
 	size_t scale = argc > 2 ? bench_number(argv[2]) : SCALE_MOST;
 	if (scale < 1 || scale > SCALE_MOST) {
 		dprintf(STDERR_FILENO, "workload: scale is 1 to %u\n", SCALE_MOST);
+		return 2;
+	}
+	if (argc > 3)
+		workload_threads = bench_number(argv[3]);
+	if (workload_threads < 2 || workload_threads > THREADS_MOST) {
+		dprintf(STDERR_FILENO, "workload: threads are 2 to %u\n", THREADS_MOST);
 		return 2;
 	}
 	if (!strcmp(argv[1], "--list"))

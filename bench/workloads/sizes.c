@@ -165,11 +165,11 @@ static void run_fragments(unsigned scale)
 		if (i)
 			heap_thin_out(&h, &state);
 		if (i)
-			thinned += resident_mib() / (double)(sizeof sizes / sizeof sizes[0] - 1);
+			thinned += bench_resident_mib() / (double)(sizeof sizes / sizeof sizes[0] - 1);
 		heap_fill(&h, bytes, sizes[i].low, sizes[i].high, &state);
 	}
 	bench_print("held_mib", (double)h.bytes / (double)MIB);
-	bench_print("resident_mib", resident_mib());
+	bench_print("resident_mib", bench_resident_mib());
 	bench_print("thinned_out_mib", thinned);
 	block_drop_all(h.blocks, h.count);
 }

@@ -20,7 +20,6 @@ static void join(pthread_t thread)
 
 /* ---- exchange: each thread of a circle frees what the one before it allocated ------- */
 
-#define CIRCLE 4
 #define EXCHANGED 2048 /* blocks of one thread in one step */
 
 struct member {
@@ -52,27 +51,27 @@ static void *pass_on(void *argument)
 
 static void run_exchange(unsigned scale)
 {
-	struct member members[CIRCLE];
+	size_t circle = workload_threads;
+	struct member *members = bench_map(circle * sizeof *members);
 	pthread_barrier_t steps_end;
 
-	pthread_barrier_init(&steps_end, NULL, CIRCLE);
-	for (size_t i = 0; i < CIRCLE; i++)
+	pthread_barrier_init(&steps_end, NULL, (unsigned)circle);
+	for (size_t i = 0; i < circle; i++)
 		members[i] = (struct member){
 			.steps_end = &steps_end,
-			.before = &members[(i + CIRCLE - 1) % CIRCLE],
+			.before = &members[(i + circle - 1) % circle],
 			.blocks = {block_table(EXCHANGED), block_table(EXCHANGED)},
 			.steps = scale * (size_t)500,
 			.state = 0x1f83d9abu + i,
 		};
-	for (size_t i = 0; i < CIRCLE; i++)
+	for (size_t i = 0; i < circle; i++)
 		start(&members[i].thread, pass_on, &members[i]);
-	for (size_t i = 0; i < CIRCLE; i++)
+	for (size_t i = 0; i < circle; i++)
 		join(members[i].thread);
 }
 
 /* ---- freers: threads that never allocate --------------------------------------------- */
 
-#define FREERS 3
 #define FREED 2048 /* blocks for each of them in one step */
 
 struct freer {
@@ -96,13 +95,14 @@ static void *only_free(void *argument)
 /* In each step the blocks of the one before are freed. */
 static void run_freers(unsigned scale)
 {
-	struct freer freers[FREERS];
+	size_t count = workload_threads - 1;
+	struct freer *freers = bench_map(count * sizeof *freers);
 	pthread_barrier_t steps_end;
 	size_t steps = scale * (size_t)250;
 	uint64_t state = 0x5be0cd19u;
 
-	pthread_barrier_init(&steps_end, NULL, FREERS + 1);
-	for (size_t i = 0; i < FREERS; i++) {
+	pthread_barrier_init(&steps_end, NULL, (unsigned)count + 1);
+	for (size_t i = 0; i < count; i++) {
 		freers[i] = (struct freer){
 			.steps_end = &steps_end,
 			.blocks = {block_table(FREED), block_table(FREED)},
@@ -111,18 +111,17 @@ static void run_freers(unsigned scale)
 		start(&freers[i].thread, only_free, &freers[i]);
 	}
 	for (size_t step = 0; step <= steps; step++) {
-		for (size_t i = 0; step < steps && i < FREERS * FREED; i++)
-			block_take(&freers[i % FREERS].blocks[step % 2][i / FREERS],
+		for (size_t i = 0; step < steps && i < count * FREED; i++)
+			block_take(&freers[i % count].blocks[step % 2][i / count],
 			           size_power_law(&state, 16, 8));
 		pthread_barrier_wait(&steps_end);
 	}
-	for (size_t i = 0; i < FREERS; i++)
+	for (size_t i = 0; i < count; i++)
 		join(freers[i].thread);
 }
 
 /* ---- storm: threads that come and go, and leave blocks behind ------------------------- */
 
-#define STORM_AT_ONCE 4
 #define STORM_BLOCKS 128
 
 struct visitor {
@@ -144,14 +143,15 @@ static void *visit(void *argument)
 
 static void run_storm(unsigned scale)
 {
-	struct visitor *visitors = bench_map(STORM_AT_ONCE * sizeof *visitors);
+	size_t at_once = workload_threads;
+	struct visitor *visitors = bench_map(at_once * sizeof *visitors);
 
 	for (size_t round = 0; round < scale * (size_t)300; round++) {
-		for (size_t i = 0; i < STORM_AT_ONCE; i++) {
-			visitors[i].state = 0x428a2f98u + round * STORM_AT_ONCE + i;
+		for (size_t i = 0; i < at_once; i++) {
+			visitors[i].state = 0x428a2f98u + round * at_once + i;
 			start(&visitors[i].thread, visit, &visitors[i]);
 		}
-		for (size_t i = 0; i < STORM_AT_ONCE; i++) {
+		for (size_t i = 0; i < at_once; i++) {
 			join(visitors[i].thread);
 			block_drop_all(visitors[i].blocks, STORM_BLOCKS);
 		}

@@ -14,6 +14,11 @@
 #define MIB ((size_t)1 << 20)
 #define SCALE_MOST 10u /* of the work: 1 is quick, this is all */
 
+#define THREADS_MOST 64u
+
+/* Of those that have several, at once: 4 unless told otherwise. */
+extern size_t workload_threads;
+
 struct workload {
 	const char *name;
 	const char *text; /* what it does, for people */
@@ -117,8 +122,5 @@ static inline size_t size_power_law(uint64_t *state, size_t least, unsigned clas
 
 	return size_between(state, least << class, (least << (class + 1)) - 1);
 }
-
-/* MiB of this process that are resident now; malloc is not called. */
-double resident_mib(void);
 
 #endif

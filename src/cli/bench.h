@@ -67,6 +67,9 @@ _Noreturn void bench_no_memory(void);
 /* As calloc(3), but ends the process so where there is no memory. */
 void *bench_allocate(size_t count, size_t size);
 
+/* What printf(3) makes of it, to be freed; ends the program when there is no memory. */
+char *bench_vformat(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
+
 /* ---- where there is room (cli/bench_space.c) ---------------------------------- */
 
 struct bench_space {

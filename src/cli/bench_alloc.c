@@ -49,6 +49,14 @@ static int print_list(const struct work *listed, unsigned count)
 	return cli_finish(0);
 }
 
+static bool has_sparse_work(const struct alloc_bench *b)
+{
+	for (unsigned i = 0; i < b->work_count; i++)
+		if (b->works[i].kind == WORK_SPARSE)
+			return true;
+	return false;
+}
+
 bool alloc_find_peers(struct alloc_bench *b)
 {
 	const char *base = b->options.base != NULL ? b->options.base : "jemalloc";
@@ -57,6 +65,8 @@ bool alloc_find_peers(struct alloc_bench *b)
 	for (unsigned i = 0; i < b->peer_count; i++) {
 		struct peer *p = &b->peers[i];
 
+		if (p->sparse && !has_sparse_work(b))
+			continue; /* nothing for it */
 		peer_find(p, &b->notes);
 		if (p->why != NULL)
 			b->left_out[b->left_out_count++] = *p;

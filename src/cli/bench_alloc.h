@@ -81,10 +81,14 @@ struct peer {
 	const char *library; /* to preload; NULL: none */
 	const char *setting; /* VARIABLE=VALUE, or NULL */
 	const char *why;     /* not NULL: why it is left out */
+	bool sparse;         /* compared by sparse workloads alone */
 };
 
 /* The peers that have a name, in the order in which they are shown; NULL: no more. */
 const char *peer_known(unsigned i);
+
+/* Takes that one as it is where nobody named any. */
+void peer_take_known(struct peer *p, unsigned i);
 
 /*
  * Reads a peer as a user wrote it, NAME or NAME=PATH[:VARIABLE=VALUE], where PATH may be the
@@ -185,6 +189,9 @@ bool alloc_select(struct alloc_bench *b, struct work *listed, unsigned count);
  * not among them. */
 bool alloc_find_peers(struct alloc_bench *b);
 
+/* Whether a work is done under a peer at all. */
+bool alloc_takes_part(const struct alloc_bench *b, unsigned work, unsigned peer);
+
 struct alloc_cell *alloc_cell(const struct alloc_bench *b, unsigned work, unsigned peer);
 
 /* The values of a measure, or of a metric (MEASURES + its number), a round each. */
@@ -201,7 +208,7 @@ double alloc_ratio(const struct alloc_bench *b, unsigned work, unsigned peer, un
 double alloc_mean(const struct alloc_bench *b, enum work_kind kind, unsigned peer, unsigned measure,
                   size_t *used);
 
-/* The least ratio that another peer has; NAN: there is none. */
+/* The least ratio that another peer has, of those for all works; NAN: there is none. */
 double alloc_best_other(const struct alloc_bench *b, unsigned work, unsigned peer, unsigned measure);
 
 /* Runs everything and fills in the cells (cli/bench_alloc_rounds.c). */

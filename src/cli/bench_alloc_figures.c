@@ -16,6 +16,11 @@ const struct measure_name measures[MEASURES] = {
 	[MEASURE_FAULTS] = {"faults", "faults", 1},
 };
 
+bool alloc_takes_part(const struct alloc_bench *b, unsigned work, unsigned peer)
+{
+	return !b->peers[peer].sparse || b->works[work].kind == WORK_SPARSE;
+}
+
 struct alloc_cell *alloc_cell(const struct alloc_bench *b, unsigned work, unsigned peer)
 {
 	return &b->cells[work * b->peer_count + peer];
@@ -57,7 +62,7 @@ double alloc_best_other(const struct alloc_bench *b, unsigned work, unsigned pee
 	double best = NAN;
 
 	for (unsigned i = 0; i < b->peer_count; i++)
-		if (i != peer)
+		if (i != peer && !b->peers[i].sparse)
 			best = fmin(best, alloc_quartiles(b, work, i, measure).median);
 	return ratio_of(alloc_quartiles(b, work, peer, measure).median, best);
 }

@@ -152,7 +152,9 @@ void alloc_print_json(const struct alloc_bench *b, FILE *out)
 	put_works(b, out);
 	fputs(" \"cells\": [", out);
 	for (unsigned i = 0; i < b->work_count * b->peer_count; i++) {
-		fputs(i == 0 ? "\n  {" : ",\n  {", out);
+		if (!alloc_takes_part(b, i / b->peer_count, i % b->peer_count))
+			continue;
+		fputs(i == 0 ? "\n  {" : ",\n  {", out); /* the first one takes part in everything */
 		put_cell(b, i / b->peer_count, i % b->peer_count, out);
 	}
 	fputs("],\n \"geometric_means\": {\n", out);

@@ -39,7 +39,8 @@ static int print_help(void)
 	printf("\n\nWhat is shown are medians of all rounds. Each process has been warmed up for: as much\n"
 	       "memory as it needs was touched just before. What needs more than half of the available\n"
 	       "memory is left out, as is an allocator that is not installed. MALLOC_CONF and\n"
-	       "LD_PRELOAD are taken away; SPARENA_CONF reaches sparena.\n");
+	       "LD_PRELOAD are taken away; SPARENA_CONF reaches sparena. sparena-lazy is sparena with\n"
+	       "lazy_above:256K, for sparse workloads, and for others where it is named.\n");
 	return cli_finish(0);
 }
 
@@ -169,11 +170,14 @@ static bool check(struct alloc_bench *b)
 		return false;
 	}
 	for (unsigned i = 0; b->peer_count == 0 && peer_known(i) != NULL; i++)
-		b->peers[i].name = peer_known(i);
+		peer_take_known(&b->peers[i], i);
 	while (b->peer_count < PEERS_MAX && b->peers[b->peer_count].name != NULL)
 		b->peer_count++;
-	for (unsigned i = 0; i < b->peer_count; i++)
-		known = known || strcmp(b->peers[i].name, o->base) == 0;
+	for (unsigned i = 0; i < b->peer_count && o->base != NULL; i++)
+		if (strcmp(b->peers[i].name, o->base) == 0) {
+			b->peers[i].sparse = false; /* so it is named */
+			known = true;
+		}
 	if (!known)
 		cli_error("--base: '%s' is not among the allocators", o->base);
 	return known;

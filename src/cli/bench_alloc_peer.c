@@ -18,15 +18,17 @@ struct known {
 	const char *sonames[SONAMES_MAX]; /* the first one that is there; none: nothing to preload */
 	const char *package;              /* Debian's */
 	const char *setting;
+	bool sparse; /* unless it is named */
 };
 
 static const struct known known_peers[] = {
-	{"glibc", {NULL}, NULL, NULL},
-	{"jemalloc", {"libjemalloc.so.2"}, "libjemalloc2", NULL},
-	{"jemalloc-thp", {"libjemalloc.so.2"}, "libjemalloc2", "MALLOC_CONF=thp:always"},
-	{"mimalloc", {"libmimalloc.so.2", "libmimalloc.so.3"}, "libmimalloc2.0", NULL},
-	{"tcmalloc", {"libtcmalloc_minimal.so.4", "libtcmalloc.so.4"}, "libtcmalloc-minimal4", NULL},
-	{"sparena", {NULL}, NULL, NULL},
+	{"glibc", {NULL}, NULL, NULL, false},
+	{"jemalloc", {"libjemalloc.so.2"}, "libjemalloc2", NULL, false},
+	{"jemalloc-thp", {"libjemalloc.so.2"}, "libjemalloc2", "MALLOC_CONF=thp:always", false},
+	{"mimalloc", {"libmimalloc.so.2", "libmimalloc.so.3"}, "libmimalloc2.0", NULL, false},
+	{"tcmalloc", {"libtcmalloc_minimal.so.4", "libtcmalloc.so.4"}, "libtcmalloc-minimal4", NULL, false},
+	{"sparena", {NULL}, NULL, NULL, false},
+	{"sparena-lazy", {NULL}, NULL, "SPARENA_CONF=lazy_above:256K", true},
 };
 
 #define KNOWN_COUNT (sizeof(known_peers) / sizeof(known_peers[0]))
@@ -38,6 +40,11 @@ static const char *const usual_directories[] = {"/usr/local/lib", "/usr/local/li
 const char *peer_known(unsigned i)
 {
 	return i < KNOWN_COUNT ? known_peers[i].name : NULL;
+}
+
+void peer_take_known(struct peer *p, unsigned i)
+{
+	*p = (struct peer){.name = known_peers[i].name, .sparse = known_peers[i].sparse};
 }
 
 static const struct known *find_known(const char *name)
@@ -194,7 +201,7 @@ void peer_find(struct peer *p, struct bench_notes *notes)
 	p->library = NULL;
 	if (p->setting == NULL)
 		p->setting = k->setting;
-	if (strcmp(k->name, "sparena") == 0)
+	if (strncmp(k->name, "sparena", strlen("sparena")) == 0)
 		find_sparena(p);
 	else if (k->sonames[0] != NULL)
 		find_by_name(p, k, notes);

@@ -148,6 +148,8 @@ static void run_work(struct alloc_bench *b, unsigned work, unsigned round, struc
 	for (unsigned i = 0; i < b->peer_count; i++) {
 		unsigned peer = round % 2 == 0 ? i : b->peer_count - 1 - i;
 
+		if (!alloc_takes_part(b, work, peer))
+			continue;
 		show_progress(p, b, round, work, peer, first);
 		first = false;
 		if (w->why == NULL && alloc_cell(b, work, peer)->why == NULL)
@@ -157,12 +159,10 @@ static void run_work(struct alloc_bench *b, unsigned work, unsigned round, struc
 
 void alloc_run(struct alloc_bench *b)
 {
-	struct progress p = {
-		.terminal = isatty(STDERR_FILENO) != 0,
-		.start = os_clock_ns(),
-		.total = b->rounds * b->work_count * b->peer_count,
-	};
+	struct progress p = {.terminal = isatty(STDERR_FILENO) != 0, .start = os_clock_ns()};
 
+	for (unsigned i = 0; i < b->work_count * b->peer_count; i++)
+		p.total += alloc_takes_part(b, i / b->peer_count, i % b->peer_count) ? b->rounds : 0;
 	p.on = p.terminal || b->options.progress;
 	b->uncounted = count_refused(&b->notes);
 	set_up_cells(b);

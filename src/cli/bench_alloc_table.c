@@ -14,13 +14,10 @@ void table_add(struct table *t, const char *format, ...)
 {
 	va_list args;
 	char *text;
-	int length;
 
 	va_start(args, format);
-	length = vasprintf(&text, format, args);
+	text = bench_vformat(format, args);
 	va_end(args);
-	if (length < 0)
-		bench_no_memory();
 	if (t->count % 64 == 0) {
 		char **cells = bench_allocate(t->count + 64, sizeof(*cells));
 

@@ -55,9 +55,7 @@ static void add_row(const struct alloc_bench *b, struct table *t, unsigned work,
 			continue;
 		q = alloc_quartiles(b, work, peer, m);
 		table_add_number(t, q.median / measures[m].unit);
-		if (m == MEASURE_TIME && isnan(q.median))
-			table_add(t, "-");
-		else if (m == MEASURE_TIME)
+		if (m == MEASURE_TIME)
 			table_add(t,
 			          q.high < 10    ? "%.2f..%.2f"
 			          : q.high < 100 ? "%.1f..%.1f"
@@ -85,7 +83,7 @@ static void print_work(const struct alloc_bench *b, unsigned work, FILE *out, bo
 	}
 	add_head(&t, shown);
 	for (unsigned i = 0; i < b->peer_count; i++)
-		if (alloc_cell(b, work, i)->why == NULL)
+		if (alloc_takes_part(b, work, i) && alloc_cell(b, work, i)->why == NULL)
 			add_row(b, &t, work, i, shown);
 	table_print(&t, t.columns > 1 ? out : NULL, markdown);
 	for (unsigned i = 0; i < b->peer_count; i++)
@@ -152,7 +150,7 @@ static void add_means(const struct alloc_bench *b, struct table *t, enum work_ki
 			table_add_ratio(t, mean);
 		if (i == subject)
 			own = mean;
-		else if (used == most)
+		else if (used == most && !b->peers[i].sparse)
 			best = fmin(best, mean);
 	}
 	if (subject < b->peer_count && b->peer_count > 1)

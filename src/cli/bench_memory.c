@@ -259,7 +259,7 @@ void bench_memory_close(struct bench_memory *m)
 /* A file's own pages, and the copies that a private mapping made of them. */
 int bench_memory_held(const struct bench_memory *m, bool region, size_t *bytes)
 {
-	size_t file = 0;
+	size_t file = 0, swapped = 0; /* also what the kernel is moving */
 	int r = 0;
 
 	if (region)
@@ -270,7 +270,7 @@ int bench_memory_held(const struct bench_memory *m, bool region, size_t *bytes)
 	if (m->base == NULL)
 		return 0;
 	if (r == 0 && (m->file.fd < 0 || m->mapping == BENCH_PRIVATE))
-		r = os_resident(m->base, m->size, bytes, NULL);
-	*bytes += file;
+		r = os_resident(m->base, m->size, bytes, &swapped);
+	*bytes += file + swapped;
 	return r;
 }

@@ -21,18 +21,24 @@ void *bench_allocate(size_t count, size_t size)
 	return p;
 }
 
+char *bench_vformat(const char *format, va_list args)
+{
+	char *text;
+
+	if (vasprintf(&text, format, args) < 0)
+		bench_no_memory();
+	return text;
+}
+
 const char *bench_note(struct bench_notes *n, const char *format, ...)
 {
 	va_list args;
 	char **list;
 	char *text;
-	int length;
 
 	va_start(args, format);
-	length = vasprintf(&text, format, args);
+	text = bench_vformat(format, args);
 	va_end(args);
-	if (length < 0)
-		bench_no_memory();
 	for (size_t i = 0; i < n->count; i++) {
 		if (strcmp(n->list[i], text) != 0)
 			continue;

@@ -81,6 +81,10 @@ wrong "unknown '': there are private, shared" -m ''
 wrong "unknown 'MADV_DONTNEED': there are read, write" -x MADV_DONTNEED
 wrong "unexpected argument '2M'" 2M
 wrong "frobnicate" --frobnicate
+wrong "'8E' is not a size" -s 8E # of which the kernel has no half
+wrong "'99999999999999999999999' is not a number from 1 to 1000" -r 99999999999999999999999
+wrong "--size: at most 16 at a time" -s 4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K
+wrong "there are not so many kinds of file systems" -d a -d a -d a -d a -d a -d a -d a -d a -d a
 ran 1 "$sparena" bench populate -s 2M -d "$scratch/none" && err "no file can be made in '$scratch/none': No such file"
 ran 1 "$sparena" bench populate -s 2M -d "$scratch" -d "$scratch" && err "are of the same kind"
 ran 1 "$sparena" bench populate -s 2M -p "$scratch/none/plot.svg" && err "cannot write '$scratch/none/plot.svg'"
@@ -99,6 +103,14 @@ ran 0 "$sparena" bench populate -s 16M -r 1 --csv -b anon,MEMFD -m private && # 
 ran 0 "$sparena" bench discard -s 2M -r 2 -c -x munmap,madv_dontneed -p "$scratch/plot.svg" &&
 	checked csv discard --sizes 2097152 --rounds 2 --threads 1 --methods MADV_DONTNEED,munmap --plot "$scratch/plot.svg"
 [ -z "$(ls -A "$scratch/files")" ] || fail "files were left behind"
+
+# A directory may be called as it likes: here it has a tab, a quote and a backslash.
+odd=$scratch/$(printf 'a\tb"\\c')
+mkdir "$odd"
+ran 0 "$sparena" bench populate -s 2M -r 1 -t 1 -b anon --json -d "$odd"
+"$python" -c 'import json, sys
+directories = json.load(open(sys.argv[1]))["directories"]
+sys.exit(sys.argv[2] not in directories.values())' "$scratch/out" "$odd" || { fail "the directory's name in JSON"; show "$scratch/out"; }
 
 # A plot replaces what was drawn before, also when it is shorter.
 size=$(wc -c <"$scratch/plot.svg")
@@ -119,6 +131,40 @@ err "16M: round 2 of 2"
 awk 'length($0) > 200 || / $/ { bad = 1 } END { exit bad }' "$scratch/out" || { fail "untidy lines"; show "$scratch/out"; }
 ran 0 "$sparena" bench discard -s 2M -r 1 -b memfd && out "freed" && out "50 %" && out "100 %"
 
+# One kind of mapping alone, by several threads from the start.
+ran 0 "$sparena" bench populate -s 16M -r 1 -t 2,3 -b anon,tmpfs -m private -x write,fallocate,fallocate+read -p "$scratch/plot.svg"
+out "16 MiB by 2 threads, 1 round, milliseconds"
+out "private mapping"
+! grep -q "shared mapping" "$scratch/out" "$scratch/plot.svg" || { fail "mappings that nobody asked for"; show "$scratch/out"; }
+grep -q "16 MiB, private mapping, milliseconds, by 2 threads<" "$scratch/plot.svg" || fail "no such panel in the plot"
+if [ -w /dev/full ]; then
+	ran 1 "$sparena" bench populate -s 2M -r 1 -b anon -x write -p /dev/full && err "cannot write '/dev/full': No space left on device"
+fi
+
+# On a terminal there is one line, over and over, which is gone at the end.
+ran 0 "$python" "$(dirname "$0")/../support/terminal.py" "$sparena" bench populate -s 2M -r 2 -b anon,memfd -x write
+err "2M: round 1 of 2, private anon"
+err "2M: round 2 of 2, shared memfd"
+"$python" -c 'import sys
+text = open(sys.argv[1], "rb").read()
+sys.exit(b"\n" in text or not text.endswith(b"\r\x1b[K") or text.count(b"\r\x1b[K") != 9)' "$scratch/err" ||
+	{ fail "not a single line"; show "$scratch/err"; }
+
+# ---- a kernel that refuses madvise(2), or has no MADV_POPULATE_WRITE, which looks alike
+
+if strace -f -o "$scratch/trace" true 2>"$scratch/err"; then
+	ran 0 strace -f -o "$scratch/trace" -e trace=madvise -e inject=madvise:error=EINVAL \
+		"$sparena" bench populate -s 2M -r 1 -t 1 -b anon -m private -x write,POPULATE_WRITE
+	out "the kernel has no MADV_POPULATE_READ and _WRITE: boot Linux 5.14 or later"
+	grep -q "^  write  *[0-9.]* " "$scratch/out" || { fail "what needs no advice was not measured"; show "$scratch/out"; }
+	ran 1 strace -f -o "$scratch/trace" -e trace=madvise -e inject=madvise:error=EINVAL \
+		"$sparena" bench discard -s 2M -r 2 -b anon -m private -x MADV_DONTNEED
+	out "it failed in round 1: Invalid argument"
+	err "nothing could be measured here"
+else
+	echo "not tried: a kernel without MADV_POPULATE_WRITE, as strace may not trace here"
+fi
+
 # ---- what cannot be measured is not tried
 
 # Under a limit, lest the machine be filled when that goes wrong.
@@ -127,8 +173,10 @@ too_large()
 	failures=0
 	# shellcheck disable=SC3045 # not POSIX, but in every sh of Linux
 	ulimit -v 1000000
-	ran 1 "$sparena" bench populate -s 1T -r 1 -b anon,memfd && out "half of the available memory" &&
+	ran 1 "$sparena" bench populate -s 1T -r 1 -b anon,memfd -p "$scratch/plot.svg" && out "half of the available memory" &&
 		err "nothing could be measured here"
+	grep -q "<title>it needs 1 TiB, half" "$scratch/plot.svg" || fail "the plot has no reason"
+	! grep -q "mean 0" "$scratch/plot.svg" || fail "the plot has bars of what was not measured"
 	ran 1 "$sparena" bench populate -s 1536M -r 1 -b anon && out "it cannot be mapped"
 	[ "$failures" -eq 0 ]
 }

@@ -11,13 +11,18 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "../support/helper.h"
 
 /* ---- what the parts expect of the command ------------------------------------------- */
 
@@ -43,14 +48,80 @@ int cli_finish(int code)
 	return code;
 }
 
+static const char *own_dropin = "/nowhere/libsparena_malloc.so.0";
+
 const char *cli_look_for_library(void)
 {
-	return "/nowhere/libsparena_malloc.so.0";
+	return own_dropin;
 }
 
 bool cli_can_preload(const char *library)
 {
 	return strpbrk(library, ": ") == NULL;
+}
+
+/* ---- a machine that refuses --------------------------------------------------------- */
+
+static struct {
+	int of_pipe, of_memfd, of_reading; /* which of them fails: 1 is the next, 0 none */
+	bool hides_files;                  /* from access(2) */
+	long counter;                      /* what perf_event_open(2) answers; 0: the kernel's answer */
+} machine;
+
+static int fails(int *which)
+{
+	return *which != 0 && --*which == 0 ? -EMFILE : 0;
+}
+
+int __real_os_pipe(int ends[2]);
+int __wrap_os_pipe(int ends[2]);
+int __wrap_os_pipe(int ends[2])
+{
+	int r = fails(&machine.of_pipe);
+
+	return r != 0 ? r : __real_os_pipe(ends);
+}
+
+int __real_os_memfd(const char *name, size_t page, struct os_file *out);
+int __wrap_os_memfd(const char *name, size_t page, struct os_file *out);
+int __wrap_os_memfd(const char *name, size_t page, struct os_file *out)
+{
+	int r = fails(&machine.of_memfd);
+
+	return r != 0 ? r : __real_os_memfd(name, page, out);
+}
+
+int __real_os_read_at(int fd, size_t offset, void *buffer, size_t length);
+int __wrap_os_read_at(int fd, size_t offset, void *buffer, size_t length);
+int __wrap_os_read_at(int fd, size_t offset, void *buffer, size_t length)
+{
+	int r = fails(&machine.of_reading);
+
+	return r != 0 ? r : __real_os_read_at(fd, offset, buffer, length);
+}
+
+int __real_access(const char *path, int mode);
+int __wrap_access(const char *path, int mode);
+int __wrap_access(const char *path, int mode)
+{
+	return machine.hides_files ? -1 : __real_access(path, mode);
+}
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...)
+{
+	long a[6];
+	va_list args;
+
+	va_start(args, number);
+	for (unsigned i = 0; i < 6; i++)
+		a[i] = va_arg(args, long);
+	va_end(args);
+	if (number != SYS_perf_event_open || machine.counter == 0)
+		return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	errno = machine.counter < 0 ? (int)-machine.counter : 0;
+	return machine.counter < 0 ? -1 : machine.counter;
 }
 
 static void assert_near(double value, double wanted)
@@ -162,6 +233,9 @@ static void test_ratios(void **state)
 	assert_near(alloc_ratio(b, 0, 1, MEASURE_TIME), 1);
 	assert_near(alloc_best_other(b, 0, 2, MEASURE_TIME), 40);
 	assert_near(alloc_best_other(b, 0, 0, MEASURE_TIME), 0.25);
+	b->peers[0].sparse = true; /* no work of its own: nobody's rival */
+	assert_true(alloc_best_other(b, 0, 2, MEASURE_TIME) != 40);
+	b->peers[0].sparse = false;
 	assert_true(isnan(alloc_ratio(b, 0, 0, MEASURE_PEAK)));
 	/* Another kind is apart; what failed, or was not measured, does not count. */
 	set_time(b, 1, 0, 80 * 4, 80 * 4);
@@ -197,6 +271,9 @@ static void test_output(void **state)
 	assert_near(alloc_values(b, 1, 2, MEASURES + 1)[1], 8);
 	assert_near(alloc_values(b, 1, 2, MEASURE_FINAL)[1], 2048);
 	assert_true(isnan(alloc_values(b, 1, 2, MEASURE_TIME)[1]));
+	alloc_take_output(b, 1, 2, 0,
+	                  "a_name_of_more_than_sixty_characters_is_taken_to_be_something_else 3\nempty \n");
+	assert_int_equal(b->works[1].metric_count, 2);
 	/* No more than there is room for. */
 	for (unsigned i = 0; i < 2 * METRICS_MAX; i++) {
 		char line[32];
@@ -210,17 +287,19 @@ static void test_output(void **state)
 
 /* ---- options ------------------------------------------------------------------------------------ */
 
-/* Reads a command line of at most six words into *b. */
+#define WORDS_MAX 160
+
+/* Reads a command line into *b. */
 static int read_line(struct alloc_bench *b, const char *line)
 {
-	static char copy[256]; /* options are kept where they were found */
-	char name[] = "sparena bench alloc", *argv[8] = {name}, *rest = copy;
+	static char copy[2048]; /* options are kept where they were found */
+	char name[] = "sparena bench alloc", *argv[WORDS_MAX + 1] = {name}, *rest = copy;
 	int argc = 1;
 
 	memset(b, 0, sizeof(*b));
 	said[0] = '\0';
 	snprintf(copy, sizeof(copy), "%s", line);
-	while (argc < 7 && (argv[argc] = strsep(&rest, " ")) != NULL)
+	while (argc < WORDS_MAX && (argv[argc] = strsep(&rest, " ")) != NULL)
 		argc++;
 	argv[argc] = NULL;
 	optind = 0;
@@ -235,8 +314,16 @@ static void test_options(void **state)
 	assert_int_equal(read_line(&b, "-q"), -1);
 	assert_int_equal(b.scale, 1);
 	assert_int_equal(b.rounds, 3);
-	assert_int_equal(b.peer_count, 6);
+	assert_int_equal(b.peer_count, 7);
 	assert_string_equal(b.peers[1].name, "jemalloc");
+	assert_string_equal(b.peers[6].name, "sparena-lazy");
+	assert_true(b.peers[6].sparse && !b.peers[5].sparse);
+	bench_notes_free(&b.notes);
+	assert_int_equal(read_line(&b, "-b sparena-lazy"), -1); /* named: compared with everywhere */
+	assert_false(b.peers[6].sparse);
+	bench_notes_free(&b.notes);
+	assert_int_equal(read_line(&b, "-a sparena-lazy"), -1);
+	assert_false(b.peers[0].sparse);
 	bench_notes_free(&b.notes);
 	assert_int_equal(
 		read_line(&b, "--full -a glibc,tuned=jemalloc:MALLOC_CONF=thp:always,narenas:2 -a sparena"),
@@ -280,6 +367,11 @@ static void test_wrong_options(void **state)
 		{"-p it=true -p it=false", "'it' is there twice"},
 		{"-j - -m -", "only one of them"},
 		{"word", "unexpected argument 'word'"},
+		{"-r 99999999999999999999999", "is not a number from 1 to 1000"},
+		{"-t ", "'' is not a number from 1 to 86400"},
+		{"-t 86401", "'86401' is not a number from 1 to 86400"},
+		{"-p =true", "'=true' is not NAME=COMMAND"},
+		{"-a x=:A=1", "is not NAME=PATH"},
 	};
 	struct alloc_bench b;
 
@@ -288,6 +380,48 @@ static void test_wrong_options(void **state)
 		assert_int_equal(read_line(&b, wrong[i].line), CLI_USAGE);
 		if (strstr(said, wrong[i].said) == NULL)
 			fail_msg("%s: %s", wrong[i].line, said);
+		bench_notes_free(&b.notes);
+	}
+}
+
+/* As many as there is room for, and one more; N in `option` is the number. */
+static void check_most(const char *option, unsigned most, const char *message)
+{
+	struct alloc_bench b;
+	char line[2048];
+	size_t n = 0;
+
+	for (unsigned i = 0; i <= most; i++) {
+		n += (size_t)snprintf(line + n, sizeof(line) - n, option, i == 0 ? "" : " ", i);
+		if (i + 1 < most)
+			continue;
+		assert_int_equal(read_line(&b, line), i < most ? -1 : CLI_USAGE);
+		assert_string_equal(said, i < most ? "" : message);
+		bench_notes_free(&b.notes);
+	}
+}
+
+static void test_too_many(void **state)
+{
+	static struct work w[WORKS_MAX + 1];
+	struct alloc_bench b;
+	char names[WORKS_MAX][8];
+
+	(void)state;
+	check_most("%s-a a%u=/x", PEERS_MAX, "--allocators: at most 16 at a time");
+	check_most("%s-p p%u=true", WORKS_MAX, "--program: at most 64 at a time");
+	for (unsigned i = 0; i < WORKS_MAX; i++) {
+		snprintf(names[i], sizeof(names[i]), "w%u", i);
+		w[i].name = names[i];
+	}
+	for (unsigned named = 0; named < 2; named++) {
+		assert_int_equal(read_line(&b, named ? "-p a=1 -w w0" : "-p a=1"), -1);
+		for (unsigned i = 1; i < (named ? WORKS_MAX : 2); i++) {
+			b.works[i] = b.works[0];
+			b.work_count = i + 1;
+		}
+		assert_false(alloc_select(&b, w, WORKS_MAX));
+		assert_string_equal(said, "bench alloc: at most 64 workloads and programs");
 		bench_notes_free(&b.notes);
 	}
 }
@@ -312,6 +446,18 @@ static void test_list(void **state)
 	assert_false(work_list(w, &count, "small 16 other some\n", &notes));
 	assert_false(work_list(w, &count, "small many plain some\n", &notes));
 	assert_false(work_list(w, &count, "\n", &notes));
+	assert_false(work_list(w, &count, "small\n", &notes));
+	assert_false(work_list(w, &count, "small 16\n", &notes));
+	assert_false(work_list(w, &count, "small 16 plain\n", &notes));
+	assert_false(work_list(w, &count, "sm/all 16 plain some\n", &notes));
+	assert_false(work_list(w, &count, "small 17592186044416 plain some\n", &notes)); /* of bytes 2^64 */
+	assert_string_equal(said, "bench alloc: the program of the workloads is another version's: "
+	                          "'small 17592186044416 plain some'");
+	assert_int_equal(count, 0);
+	count = WORKS_MAX - 1;
+	assert_false(work_list(w, &count, listed_text, &notes));
+	assert_int_equal(count, WORKS_MAX);
+	assert_non_null(strstr(said, "another version's: 'sparse 118 sparse tables'"));
 	bench_notes_free(&notes);
 }
 
@@ -398,6 +544,81 @@ static void test_find(void **state)
 	bench_notes_free(&notes);
 }
 
+static void find_custom(struct peer *p, const char *path, struct bench_notes *notes)
+{
+	*p = (struct peer){.name = "x", .library = path};
+	peer_find(p, notes);
+}
+
+/* A library that is surely here: this program has it. */
+static void own_library(char path[256])
+{
+	char line[512];
+	FILE *maps = fopen("/proc/self/maps", "re");
+
+	path[0] = '\0';
+	assert_non_null(maps);
+	while (path[0] == '\0' && fgets(line, sizeof(line), maps) != NULL)
+		if (strstr(line, "/libcmocka") != NULL)
+			sscanf(strchr(line, '/'), "%255s", path);
+	fclose(maps);
+	assert_string_not_equal(path, "");
+}
+
+static void test_find_custom(void **state)
+{
+	char odd[] = "/tmp/sparena test XXXXXX", path[256], link[] = "/tmp/sparena-test-XXXXXX";
+	struct bench_notes notes = {0};
+	struct peer p;
+	int fd = mkstemp(odd);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	find_custom(&p, odd, &notes);
+	remove(odd);
+	assert_string_equal(p.why, "LD_PRELOAD has no way to name a path with a space or a colon in it");
+	/* By its own name, whatever it was called. */
+	own_library(path);
+	assert_true((fd = mkstemp(link)) >= 0);
+	close(fd);
+	remove(link);
+	assert_int_equal(symlink(path, link), 0);
+	find_custom(&p, link, &notes);
+	remove(link);
+	assert_null(p.why);
+	assert_string_not_equal(p.library, link);
+	assert_int_equal(access(p.library, R_OK), 0);
+	machine.of_pipe = 1; /* nobody can be asked */
+	find_custom(&p, path, &notes);
+	assert_non_null(strstr(p.why, "cannot be preloaded"));
+	bench_notes_free(&notes);
+}
+
+static void test_find_none(void **state)
+{
+	struct bench_notes notes = {0};
+	struct peer p = {.name = "jemalloc"};
+
+	(void)state;
+	machine.hides_files = true;
+	machine.of_pipe = 1;
+	peer_find(&p, &notes);
+	machine.hides_files = false;
+	assert_null(p.library);
+	assert_string_equal(p.why, "libjemalloc.so.2 is not here: apt-get install libjemalloc2");
+	own_dropin = NULL;
+	p = (struct peer){.name = "sparena"};
+	peer_find(&p, &notes);
+	assert_non_null(strstr(p.why, "is neither beside this command nor in the lib directory"));
+	own_dropin = "/no where/libsparena_malloc.so.0";
+	p = (struct peer){.name = "sparena"};
+	peer_find(&p, &notes);
+	assert_non_null(strstr(p.why, "LD_PRELOAD has no way to name a path with a space"));
+	own_dropin = "/nowhere/libsparena_malloc.so.0";
+	bench_notes_free(&notes);
+}
+
 /* ---- children ------------------------------------------------------------------------------------------ */
 
 /* Runs a shell's command line. */
@@ -469,6 +690,133 @@ static void test_child_ends(void **state)
 	}
 }
 
+/* What cannot be started as it should says so. */
+static void test_not_started(void **state)
+{
+	char path[] = "/nowhere/program", sh[] = "/bin/sh", *argv[] = {path, NULL}, *shell[] = {sh, NULL};
+	struct child_task task = {.argv = argv, .timeout = 60};
+	struct child_result r;
+	char why[128];
+
+	(void)state;
+	assert_int_equal(child_run(&task, &r), 0);
+	assert_true(child_failed(&r, 60, why, sizeof(why)));
+	assert_string_equal(why, "exit status 127: /nowhere/program: No such file or directory");
+	child_free(&r);
+	task.argv = shell;
+	task.setting = "=value"; /* a variable without a name */
+	assert_int_equal(child_run(&task, &r), 0);
+	assert_true(child_failed(&r, 60, why, sizeof(why)));
+	assert_string_equal(why, "exit status 127: /bin/sh: Invalid argument");
+	child_free(&r);
+	r = run("exit 4", "NO_VALUE", 60);
+	assert_true(child_failed(&r, 60, why, sizeof(why)));
+	assert_string_equal(why, "exit status 4");
+	child_free(&r);
+}
+
+/* No descriptor is lost, whatever is refused. */
+static void test_no_descriptors(void **state)
+{
+	int *const calls[] = {&machine.of_pipe, &machine.of_memfd, &machine.of_memfd};
+	static const int which[] = {1, 1, 2};
+	char sh[] = "/bin/sh", *argv[] = {sh, NULL};
+	struct child_task task = {.argv = argv, .timeout = 60};
+	unsigned before = own_descriptors();
+	struct child_result r;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		*calls[i] = which[i];
+		assert_int_equal(child_run(&task, &r), -EMFILE);
+		assert_true(r.output == NULL && r.messages == NULL);
+		assert_int_equal(own_descriptors(), before);
+	}
+	r = run("echo all is well", NULL, 60);
+	child_free(&r);
+	assert_int_equal(own_descriptors(), before);
+}
+
+/* Of much output the beginning is kept; of what cannot be read back, nothing. */
+static void test_much_output(void **state)
+{
+	struct child_result r = run(
+		"head -c 3000000 /dev/zero | tr '\\0' x; echo; echo >&2; echo why >&2; echo >&2", NULL, 60);
+	char why[128];
+
+	(void)state;
+	assert_int_equal(strlen(r.output), 1 << 20);
+	assert_int_equal(strspn(r.output, "x"), 1 << 20);
+	assert_false(child_failed(&r, 60, why, sizeof(why)));
+	r.status = 1 << 8;
+	assert_true(child_failed(&r, 60, why, sizeof(why)));
+	assert_string_equal(why, "exit status 1: why");
+	child_free(&r);
+	machine.of_reading = 1;
+	r = run("echo text; echo more >&2", NULL, 60);
+	assert_string_equal(r.output, "");
+	assert_string_equal(r.messages, "more\n");
+	child_free(&r);
+}
+
+/* ---- instructions ------------------------------------------------------------------------------------- */
+
+static void test_uncounted(void **state)
+{
+	static const struct {
+		int error;
+		const char *why;
+	} rows[] = {
+		{EACCES, "perf_event_open(2) is refused: sysctl kernel.perf_event_paranoid=2"},
+		{EPERM, "perf_event_open(2) is refused: sysctl kernel.perf_event_paranoid=2"},
+		{ENOENT, "this machine lets nobody use the processor's counters"},
+		{ENODEV, "this machine lets nobody use the processor's counters"},
+		{EOPNOTSUPP, "this machine lets nobody use the processor's counters"},
+		{ENOSYS, "perf_event_open(2): Function not implemented"},
+	};
+	struct bench_notes notes = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		machine.counter = -rows[i].error;
+		assert_int_equal(count_open(0), -rows[i].error);
+		assert_ptr_equal(strstr(count_refused(&notes), rows[i].why), count_refused(&notes));
+	}
+	machine.counter = 0;
+	bench_notes_free(&notes);
+}
+
+/* A pipe in place of the counter. */
+static void test_counted(void **state)
+{
+	static const uint64_t values[] = {123456789, 0};
+	char sh[] = "/bin/sh", *argv[] = {sh, NULL};
+	int ends[2], fd = -1;
+	struct child_task task = {.argv = argv, .timeout = 60, .instructions = &fd};
+	struct bench_notes notes = {0};
+	struct child_result r;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	machine.counter = dup(ends[0]);
+	assert_null(count_refused(&notes));
+	assert_int_equal(fcntl((int)machine.counter, F_GETFD), -1); /* it was for the question alone */
+	machine.counter = ends[0];
+	assert_int_equal(child_run(&task, &r), 0);
+	machine.counter = 0;
+	assert_int_equal(fd, ends[0]);
+	child_free(&r);
+	assert_int_equal(write(ends[1], values, sizeof(values)), sizeof(values));
+	assert_near(count_read(fd), 123456789);
+	assert_true(isnan(count_read(fd))); /* none: it was never on a processor */
+	assert_int_equal(write(ends[1], values, 4), 4);
+	assert_true(isnan(count_read(fd)));
+	close(ends[0]);
+	close(ends[1]);
+	assert_true(isnan(count_read(fd)));
+	bench_notes_free(&notes);
+}
+
 static void say_hello(void *context)
 {
 	dprintf(STDOUT_FILENO, "hello %s\n", (const char *)context);
@@ -509,10 +857,20 @@ static void test_table(void **state)
 		table_add(&t, "%s", "");
 		table_print(&t, out, markdown != 0);
 	}
+	t.columns = 1; /* of three digits, and what ends a cell */
+	table_add(&t, "\\");
+	table_add_number(&t, 12.34);
+	table_add_number(&t, 1.234);
+	table_add_number(&t, 0);
+	table_add_ratio(&t, NAN);
+	table_add_ratio(&t, 12.34);
+	table_add_ratio(&t, 123.4);
+	table_print(&t, out, true);
 	fclose(out);
 	assert_string_equal(
 		text, "  who     a|b  ratio\n  it     1234   0.12\n  other     -\n"
-		      "| who | a\\|b | ratio |\n|---|---:|---:|\n| it | 1234 | 0.12 |\n| other | - |  |\n");
+		      "| who | a\\|b | ratio |\n|---|---:|---:|\n| it | 1234 | 0.12 |\n| other | - |  |\n"
+		      "| \\\\ |\n|---|\n| 12.3 |\n| 1.23 |\n| 0 |\n| - |\n| 12.3 |\n| 123 |\n");
 	free(text);
 }
 
@@ -526,7 +884,11 @@ int main(void)
 		cmocka_unit_test(test_selection),     cmocka_unit_test(test_path),
 		cmocka_unit_test(test_find),          cmocka_unit_test(test_child),
 		cmocka_unit_test(test_child_ends),    cmocka_unit_test(test_call),
-		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_table),         cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_find_custom),   cmocka_unit_test(test_find_none),
+		cmocka_unit_test(test_not_started),   cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_much_output),   cmocka_unit_test(test_uncounted),
+		cmocka_unit_test(test_counted),
 	};
 
 	child_prepare();
