@@ -51,13 +51,13 @@ static void add_thp(struct report *r, const struct os_thp_settings *s)
 	}
 }
 
-static void add_sizes(struct report *r, uint64_t sizes)
+static void list_sizes(uint64_t sizes, char list[REPORT_TEXT_MAX])
 {
 	const char *separator = "";
-	char list[REPORT_TEXT_MAX], size[SIZE_TEXT_MAX];
+	char size[SIZE_TEXT_MAX];
 	struct text t;
 
-	text_init(&t, list, sizeof(list));
+	text_init(&t, list, REPORT_TEXT_MAX);
 	for (unsigned bit = 0; bit < 64; bit++) {
 		if ((sizes >> bit & 1) == 0)
 			continue;
@@ -65,8 +65,49 @@ static void add_sizes(struct report *r, uint64_t sizes)
 		text_add(&t, "%s%s", separator, size);
 		separator = " ";
 	}
+}
+
+/* The command that switches the sizes off. */
+static void sizes_off(uint64_t sizes, char fix[REPORT_TEXT_MAX])
+{
+	const char *separator = "";
+	struct text t;
+
+	text_init(&t, fix, REPORT_TEXT_MAX);
+	for (unsigned bit = 10; bit < 64; bit++) {
+		if ((sizes >> bit & 1) == 0)
+			continue;
+		text_add(&t, "%secho never > " THP_DIR "/hugepages-%zukB/enabled", separator,
+		         ((size_t)1 << bit) / KiB);
+		separator = "; ";
+	}
+}
+
+/* sparena asks for none but huge pages, and small ones may come in their place. */
+static void add_sizes(struct report *r, const char *root, uint64_t sizes, const struct os_thp_settings *s)
+{
+	char list[REPORT_TEXT_MAX], used[REPORT_TEXT_MAX], fix[REPORT_TEXT_MAX], meaning[REPORT_TEXT_MAX];
+	struct text t;
+	bool huge = s->effective == OS_THP_ALWAYS || s->effective == OS_THP_MADVISE;
+	uint64_t smaller = s->pmd_size > 0 ? sizes & (s->pmd_size - 1) : 0;
+	uint64_t instead = huge ? os_mthp_advised(root, smaller) : 0;
+
+	list_sizes(sizes, list);
+	if (instead != 0) {
+		list_sizes(instead, used);
+		sizes_off(instead, fix);
+		text_init(&t, meaning, sizeof(meaning));
+		text_add(&t,
+		         "sizes that the kernel knows; a chunk for which no huge page is free is made of "
+		         "%s, and where the kernel splits those, pages not yet written lose their backing",
+		         used);
+		report_add(r, "mthp", REPORT_NOTE, list, meaning, fix);
+		return;
+	}
 	report_add(r, "mthp", REPORT_OK, sizes == 0 ? "none" : list,
-	           "sizes that the kernel knows; sparena does without the small ones", NULL);
+	           "sizes that the kernel knows; sparena does without the small ones, since pages not yet "
+	           "written lose their backing when the kernel splits them",
+	           NULL);
 }
 
 static void add_defrag(struct report *r, const char *defrag)
@@ -162,7 +203,7 @@ void check_huge_pages(struct check *c)
 	os_thp_settings(c->root, &thp);
 	report_group(&c->report, "huge pages");
 	add_thp(&c->report, &thp);
-	add_sizes(&c->report, c->probe.mthp_sizes);
+	add_sizes(&c->report, c->root, c->probe.mthp_sizes, &thp);
 	if (thp.effective == OS_THP_ALWAYS || thp.effective == OS_THP_MADVISE)
 		add_defrag(&c->report, thp.defrag);
 	add_background(&c->report, &thp);

@@ -18,7 +18,7 @@ static void add_limit(struct check *c)
 {
 	char value[SIZE_TEXT_MAX + 16], size[SIZE_TEXT_MAX], meaning[REPORT_TEXT_MAX], fix[REPORT_TEXT_MAX];
 	size_t box = box_of(c);
-	bool in_cgroup = box == c->cgroup_box;
+	bool in_cgroup = box == c->cgroup_box && box != OS_UNLIMITED;
 	bool guarded = c->conf.guard != CONF_GUARD_OFF;
 
 	size_format(c->conf.limit, size);

@@ -132,7 +132,43 @@ finding drop-in note "LD_PRELOAD has no way to name a path with a space"
 echo garbage >"$scratch/bin/${library##*/}" && sparena=$scratch/bin/sparena
 check 1
 finding drop-in problem "it was tried, and does not start"
+# Its message may be of any length.
+deep=$scratch/$(printf '%200s/%200s/%200s' '' '' '' | tr ' ' x)
+mkdir -p "$deep" && cp "$scratch/bin/sparena" "$scratch/bin/${library##*/}" "$deep/" && sparena=$deep/sparena
+check 1
+finding drop-in problem "ERROR: ld.so: object '$scratch/xxx"
+# Another library in its place starts, and says nothing.
+libm=$(ldd "$build/sparena" | awk '/libm\.so/ { print $3 }')
+if [ -e "$libm" ]; then
+	cp "$libm" "$scratch/bin/${library##*/}" && sparena=$scratch/bin/sparena
+	check 1
+	finding drop-in problem "a program with it ended with status 0 and said nothing"
+fi
 sparena=$build/sparena
+
+# ---- where the trial itself is refused what it needs
+
+# refused CODE TEXT STRACE_OPTION...: check under strace with what it injects.
+refused()
+{
+	wanted=$1
+	text=$2
+	shift 2
+	strace -f -o "$scratch/trace" "$@" "$sparena" check >"$scratch/out" 2>"$scratch/err" </dev/null
+	code=$?
+	grep -q INJECTED "$scratch/trace" || fail "$*: nothing was refused"
+	[ "$code" -eq "$wanted" ] || { fail "$*: exit code $code, not $wanted"; show "$scratch/out" "$scratch/err"; }
+	finding drop-in "$([ "$wanted" -eq 0 ] && echo "${text%%:*}" || echo problem)" "${text#*:}"
+}
+
+if strace -f -o "$scratch/trace" true 2>"$scratch/err"; then
+	refused 0 "note:not tried: Too many open files" -e trace=pipe2 -e inject=pipe2:error=EMFILE
+	refused 0 "note:not tried: Resource temporarily unavailable" -e trace=clone -e inject=clone:error=EAGAIN
+	refused 0 "ok:it was tried, and starts" -e trace=wait4 -e inject=wait4:error=EINTR:when=1
+	refused 1 "problem:No such file or directory" -e trace=execve -P /proc/self/exe -e inject=execve:error=ENOENT
+else
+	echo "not tried: calls that are refused, as strace may not trace here"
+fi
 
 # ---- JSON
 

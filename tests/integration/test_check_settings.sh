@@ -134,6 +134,19 @@ test_thp()
 	change "$own" never
 	check any
 	finding thp note "to change it: echo inherit > $own"
+	finding drop-in ok "huge pages never"
+	# And of smaller ones, which come where no huge page is free.
+	small=$thp/hugepages-64kB/enabled
+	if [ -w "$small" ]; then
+		change "$own" inherit
+		change "$small" inherit
+		check any
+		finding mthp note "to change it: echo never > $small"
+		change "$small" never
+		check any
+		finding mthp ok "sparena does without the small ones"
+		finding drop-in ok "huge pages auto"
+	fi
 	# sparena asks for none where only this setting allows them.
 	change "$own" madvise
 	change "$thp/enabled" never

@@ -9,6 +9,9 @@
 #include <cmocka.h>
 
 #include "cli/check.h"
+#include "os/machine.h"
+
+#include <sys/prctl.h>
 
 #include "../support/plant.h"
 
@@ -174,7 +177,8 @@ static void test_cgroup_with_limit_given(void **state)
 	check_options(&c);
 	end();
 	says("limit note 1 GiB, set on");
-	says("options note limit:1G: is not below the 1 GiB that the cgroup allows: the guard refuses before");
+	says("options note limit:1G: is not below the 1 GiB that the cgroup allows: the guard refuses "
+	     "before");
 	assert_int_equal(c.report.problems, 0);
 	begin();
 	c.options_given = c.options_valid = true;
@@ -183,7 +187,8 @@ static void test_cgroup_with_limit_given(void **state)
 	check_cgroup(&c);
 	check_options(&c);
 	end();
-	says("options problem limit:1G: is not below the 1 GiB that the cgroup allows: the kernel kills before");
+	says("options problem limit:1G: is not below the 1 GiB that the cgroup allows: the kernel kills "
+	     "before");
 	assert_int_equal(c.report.problems, 1);
 }
 
@@ -260,6 +265,10 @@ static void test_helper(void **state)
 	says("helper note memory.oom.group: the kernel kills a whole cgroup here");
 	plant("cg/a/memory.oom.group", "0\n");
 	plant("proc/sys/vm/panic_on_oom", "0\n");
+	run_helper();
+	says("helper ok goes first");
+	/* No group, so nobody whom the kernel would kill too. */
+	unplant("proc/self/cgroup");
 	run_helper();
 	says("helper ok goes first");
 }
@@ -375,6 +384,64 @@ static void test_thp(void **state)
 	assert_int_equal(c.report.problems, 0);
 }
 
+/* By prctl(2), for this process alone. */
+static void test_thp_switched_off(void **state)
+{
+	(void)state;
+	plant(THP "enabled", "[always] madvise never\n");
+	plant(THP "defrag", "always defer defer+madvise madvise [never]\n");
+	run(check_huge_pages);
+	says("thp ok always");
+	says("defrag note never: a chunk gets a huge page only when one is free");
+	assert_int_equal(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+	run(check_huge_pages);
+	assert_int_equal(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0);
+	says("thp note switched off for this process and those that it starts: all works, but");
+	says("start programs without it (prctl PR_SET_THP_DISABLE)");
+	unplant(THP "enabled");
+	assert_int_equal(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+	run(check_huge_pages);
+	assert_int_equal(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0);
+	says("thp note the kernel has no transparent huge pages"); /* which nobody needs to switch off */
+	/* A file in which no word is chosen. */
+	plant(THP "enabled", "always madvise never\n");
+	run(check_huge_pages);
+	says("thp note never");
+	says("echo madvise > /" THP "enabled");
+}
+
+/* Folios that come where no huge page is free. */
+static void look_at_sizes(void)
+{
+	begin();
+	c.probe.mthp_sizes = 64 * KiB | 128 * KiB | 2 * MiB;
+	check_huge_pages(&c);
+	end();
+}
+
+static void test_mthp(void **state)
+{
+	(void)state;
+	plant(THP "hpage_pmd_size", "2097152\n");
+	plant(THP "enabled", "always [madvise] never\n");
+	plant(THP "hugepages-64kB/enabled", "always inherit madvise [never]\n");
+	plant(THP "hugepages-2048kB/enabled", "always [inherit] madvise never\n");
+	look_at_sizes();
+	says("mthp ok 64K 128K 2M");
+	says("sparena does without the small ones");
+	plant(THP "hugepages-64kB/enabled", "always inherit [madvise] never\n");
+	plant(THP "hugepages-128kB/enabled", "always [inherit] madvise never\n");
+	look_at_sizes();
+	says("mthp note 64K 128K 2M");
+	says("is made of 64K 128K, and");
+	says("echo never > /" THP "hugepages-64kB/enabled; echo never > /" THP "hugepages-128kB/enabled");
+	/* Without huge pages there are small ones alone. */
+	plant(THP "hugepages-2048kB/enabled", "always inherit madvise [never]\n");
+	look_at_sizes();
+	says("mthp ok 64K 128K 2M");
+	assert_int_equal(c.report.problems, 0);
+}
+
 static void test_pools(void **state)
 {
 	(void)state;
@@ -397,6 +464,12 @@ static void test_pools(void **state)
 	run(check_huge_pages);
 	says("hugetlb 2M ok 64 pages");
 	says("is all in other programs' use");
+	plant(POOL "nr_hugepages", "1\n");
+	plant(POOL "free_hugepages", "1\n");
+	plant(POOL "resv_hugepages", "0\n");
+	run(check_huge_pages);
+	says("hugetlb 2M note 1 page (2 MiB), 1 free");
+	says("echo 0 > /" POOL "nr_hugepages"); /* not less, though 4 are said to be in surplus */
 }
 
 static void test_memory(void **state)
@@ -445,6 +518,228 @@ static void test_memory(void **state)
 	says("memory note unknown");
 }
 
+/* More promised than there is to promise, and files that are not there. */
+static void test_memory_strange(void **state)
+{
+	(void)state;
+	begin();
+	c.probe.overcommit = 2;
+	check_memory(&c);
+	end();
+	says("overcommit ok 2 (strict): what is opened counts against CommitLimit");
+	plant("proc/meminfo", "CommitLimit: 1048576 kB\nCommitted_AS: 4194304 kB\n");
+	plant("proc/swaps", "Filename Type Size Used Priority\n/a file 4 0 0\n");
+	plant("sys/module/zswap/parameters/enabled", "N\n");
+	begin();
+	c.probe.overcommit = 2;
+	c.probe.swap_total = c.probe.swap_free = 4096;
+	check_memory(&c);
+	end();
+	says("overcommit note 2 (strict), 0 B left of 1 GiB: malloc returns NULL when that is used up");
+	says("swap note 4 KiB, 4 KiB of it free: /a (file, 4 KiB):");
+	says_not("more");
+	says_not("zram");
+	says_not("zswap");
+}
+
+/* ---- machines of which little is known, or too much ------------------------------------ */
+
+static void test_unknown(void **state)
+{
+	(void)state;
+	begin();
+	c.probe.memory_total = c.probe.memory_available = 0;
+	c.options_given = c.options_valid = true;
+	c.conf.guard = CONF_GUARD_OFF;
+	check_room(&c);
+	check_options(&c);
+	end();
+	says_not("machine ok");
+	says_not("binds");
+	says("options ok valid: without a limit the machine or its cgroup is the limit, where the kernel "
+	     "kills");
+	begin();
+	c.probe.memory_total = c.probe.memory_available = 0;
+	c.options_given = c.options_valid = true;
+	c.conf.limit = 9 * TiB; /* nobody knows better */
+	check_options(&c);
+	end();
+	says("options ok limit:9T: is available");
+	/* What memory and swap add up to has no number. */
+	begin();
+	c.probe.swap_total = c.probe.swap_free = SIZE_MAX - GiB;
+	c.options_given = c.options_valid = true;
+	c.conf.limit = 7 * GiB;
+	check_room(&c);
+	check_options(&c);
+	end();
+	says("machine ok 6 GiB of 8 GiB");
+	says("options note limit:7G: is more than the memory that is available now");
+	/* A reservation that can be made. */
+	begin();
+	c.options_given = c.options_valid = true;
+	c.conf.reserve = GiB;
+	c.reservation = GiB;
+	check_options(&c);
+	end();
+	says("options ok valid: without a limit the machine or its cgroup is the limit, and the guard "
+	     "refuses");
+	assert_int_equal(c.report.problems, 0);
+}
+
+/* More swap than there are numbers for; and two levels that cannot be read, of which the
+ * first is told. */
+static void test_cgroup_odd(void **state)
+{
+	(void)state;
+	plant_v2("/a/b");
+	plant("cg/a/memory.swap.max", "max\n");
+	begin();
+	c.probe.swap_total = SIZE_MAX - MiB;
+	check_cgroup(&c);
+	end();
+	assert_int_equal(c.cgroup_box, OS_UNLIMITED);
+	plant("cg/a/b/memory.current", "garbage\n");
+	plant("cg/a/memory.current", "garbage\n");
+	run(check_cgroup);
+	says("/cg/a/b: Invalid argument: a limit may be missed");
+	says_not("/cg/a: Invalid");
+}
+
+/* ---- the kernel, and the limits of the process, as they are said to be ---------------------- */
+
+static struct {
+	bool scans, shows_pagemap, may_merge;
+	struct os_hard_limits hard;
+	size_t reservable; /* bytes of address space at once */
+} machine = {.reservable = SIZE_MAX};
+
+bool __wrap_os_can_scan_pagemap(void);
+bool __wrap_os_can_scan_pagemap(void)
+{
+	return machine.scans;
+}
+
+bool __wrap_os_has_pagemap(void);
+bool __wrap_os_has_pagemap(void)
+{
+	return machine.shows_pagemap;
+}
+
+bool __wrap_os_ksm_may_merge(void);
+bool __wrap_os_ksm_may_merge(void)
+{
+	return machine.may_merge;
+}
+
+void __wrap_os_hard_limits(struct os_hard_limits *out);
+void __wrap_os_hard_limits(struct os_hard_limits *out)
+{
+	*out = machine.hard;
+}
+
+int __real_os_reserve(size_t size, size_t align, void **out);
+int __wrap_os_reserve(size_t size, size_t align, void **out);
+int __wrap_os_reserve(size_t size, size_t align, void **out)
+{
+	return size > machine.reservable ? -ENOMEM : __real_os_reserve(size, align, out);
+}
+
+static void test_kernel(void **state)
+{
+	(void)state;
+	machine.scans = true;
+	machine.may_merge = false;
+	begin();
+	strcpy(c.probe.kernel, "6.1.2-test");
+	c.probe.populate = c.probe.dontneed_locked = true;
+	check_kernel(&c);
+	end();
+	says("release ok 6.1.2-test");
+	says("populate ok MADV_POPULATE_WRITE works");
+	says("locked ok MADV_DONTNEED_LOCKED works");
+	says("pagemap ok PAGEMAP_SCAN works");
+	says("ksm ok off");
+	says("sparena can keep its promise here");
+	machine.scans = false;
+	machine.shows_pagemap = true;
+	run(check_kernel);
+	says("populate problem the kernel has no MADV_POPULATE_WRITE: pages are touched instead");
+	says("boot Linux 5.14 or later");
+	says("locked note the kernel has no MADV_DONTNEED_LOCKED");
+	says("pagemap note the kernel has no PAGEMAP_SCAN");
+	says("see the 1 problem above");
+	machine.shows_pagemap = false;
+	run(check_kernel);
+	says("pagemap note /proc/self/pagemap cannot be read");
+}
+
+static void test_ksm(void **state)
+{
+	(void)state;
+	machine.may_merge = true;
+	run(check_kernel);
+	says("ksm note off, but this process has asked for it");
+	plant("sys/kernel/mm/ksm/run", "1\n");
+	run(check_kernel);
+	says("ksm problem merges the pages of this process and those that it starts");
+	says("echo 2 > /sys/kernel/mm/ksm/run");
+	says("see the 2 problems above"); /* the other one is that nothing can be populated */
+	machine.may_merge = false;
+	run(check_kernel);
+	says("ksm ok on: merges pages only where a program asks for it");
+}
+
+/* Soft limits as given, hard ones as they are in `machine`. */
+static void run_limits(size_t soft_as, size_t soft_data, size_t map_count)
+{
+	begin();
+	c.probe.page_size = os_page_size();
+	c.probe.limit_as = soft_as;
+	c.probe.limit_data = soft_data;
+	c.probe.limit_memlock = 64 * KiB;
+	c.probe.max_map_count = map_count;
+	check_limits(&c);
+	end();
+}
+
+static void test_limits(void **state)
+{
+	(void)state;
+	machine.hard = (struct os_hard_limits){OS_UNLIMITED, OS_UNLIMITED, OS_UNLIMITED};
+	machine.reservable = SIZE_MAX;
+	run_limits(OS_UNLIMITED, OS_UNLIMITED, 0);
+	says("RLIMIT_AS ok unlimited");
+	says("RLIMIT_DATA ok unlimited");
+	says("RLIMIT_MEMLOCK ok 64 KiB");
+	says("reservation ok 1 TiB: of address space can be reserved, or more");
+	says_not("max_map_count");
+	says_not("to change it");
+	assert_true(c.raise_as[0] == '\0' && c.raise_data[0] == '\0');
+	machine.hard.data = 2 * GiB;
+	machine.reservable = 3 * GiB;
+	run_limits(4 * GiB, GiB, 65530);
+	says("RLIMIT_AS note 4 GiB");
+	says("RLIMIT_DATA note 1 GiB");
+	assert_string_equal(c.raise_as, "ulimit -v unlimited");
+	assert_string_equal(c.raise_data, "sudo prlimit --pid $$ --data=unlimited");
+	says("max_map_count ok 65530");
+	says("reservation note 2 GiB: is the most address space that can be reserved, and bounds the heap "
+	     "to change it: ulimit -v unlimited");
+	assert_int_equal(c.reservation, 2 * GiB);
+	machine.reservable = 3 * MiB;
+	run_limits(OS_UNLIMITED, OS_UNLIMITED, 65529);
+	says("max_map_count note 65529: mappings that a process may have are fewer than usual");
+	says("sysctl vm.max_map_count=65530");
+	says("reservation problem 2 MiB: is the most address space that can be reserved, less than start-up "
+	     "needs");
+	machine.reservable = 0;
+	run_limits(OS_UNLIMITED, OS_UNLIMITED, 65530);
+	says("reservation problem 0 B");
+	assert_int_equal(c.reservation, 0);
+	machine.reservable = SIZE_MAX;
+}
+
 static int remove_all(void **state)
 {
 	free(text);
@@ -463,8 +758,16 @@ int main(void)
 		cmocka_unit_test_setup(test_cgroup_strange, plant_clear),
 		cmocka_unit_test_setup(test_cgroup_not_seen, plant_clear),
 		cmocka_unit_test_setup(test_thp, plant_clear),
+		cmocka_unit_test_setup(test_mthp, plant_clear),
 		cmocka_unit_test_setup(test_pools, plant_clear),
 		cmocka_unit_test_setup(test_memory, plant_clear),
+		cmocka_unit_test_setup(test_memory_strange, plant_clear),
+		cmocka_unit_test_setup(test_unknown, plant_clear),
+		cmocka_unit_test_setup(test_cgroup_odd, plant_clear),
+		cmocka_unit_test_setup(test_thp_switched_off, plant_clear),
+		cmocka_unit_test_setup(test_kernel, plant_clear),
+		cmocka_unit_test_setup(test_ksm, plant_clear),
+		cmocka_unit_test_setup(test_limits, plant_clear),
 	};
 
 	return cmocka_run_group_tests(tests, plant_make, remove_all);

@@ -180,6 +180,36 @@ static void test_thp(void **state)
 	assert_int_equal(thp().effective, OS_THP_NEVER);
 }
 
+static void set_size(unsigned kib, const char *setting)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), THP "hugepages-%ukB/enabled", kib);
+	plant(name, setting);
+}
+
+static void test_mthp_advised(void **state)
+{
+	const uint64_t sizes = 16 * KIB | 64 * KIB | 128 * KIB | 1024 * KIB;
+
+	(void)state;
+	assert_int_equal(os_mthp_advised(plant_root, sizes), 0);
+	plant(THP "enabled", "always [madvise] never\n");
+	assert_int_equal(os_mthp_advised(plant_root, sizes), 0);
+	set_size(16, "always inherit [madvise] never\n");
+	set_size(64, "always [inherit] madvise never\n");
+	set_size(128, "always inherit madvise [never]\n");
+	set_size(256, "[always] inherit madvise never\n");
+	set_size(1024, "[always] inherit madvise never\n");
+	assert_int_equal(os_mthp_advised(plant_root, sizes), 16 * KIB | 64 * KIB | 1024 * KIB);
+	/* Only those that defer to it go with the setting for all sizes. */
+	plant(THP "enabled", "always madvise [never]\n");
+	assert_int_equal(os_mthp_advised(plant_root, sizes), 16 * KIB | 1024 * KIB);
+	plant(THP "enabled", "[always] madvise never\n");
+	assert_int_equal(os_mthp_advised(plant_root, sizes), 16 * KIB | 64 * KIB | 1024 * KIB);
+	assert_int_equal(os_mthp_advised(plant_root, 0), 0);
+}
+
 static void test_thp_disabled(void **state)
 {
 	(void)state;
@@ -323,6 +353,7 @@ int main(void)
 		cmocka_unit_test_setup(test_choice, plant_clear),
 		cmocka_unit_test_setup(test_unescape, plant_clear),
 		cmocka_unit_test_setup(test_thp, plant_clear),
+		cmocka_unit_test_setup(test_mthp_advised, plant_clear),
 		cmocka_unit_test_setup(test_thp_disabled, plant_clear),
 		cmocka_unit_test_setup(test_hugetlb, plant_clear),
 		cmocka_unit_test_setup(test_swaps, plant_clear),
