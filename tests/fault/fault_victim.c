@@ -9,10 +9,12 @@
  * so does munmap(2), and nobody can give address space back.
  * Exit code 0: all is well; 3: no malloc succeeds, and each sets ENOMEM.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,158 +39,45 @@
 
 static bool lasts, leaks;
 
-/* Before any library's start-up: what was called until here is the loader's. */
-static void mark_start(void)
+static void nothing(void) { }
+
+/* Before any library's start-up, even the drop-in's, which is the first of all: while the
+ * loader relocates this program. What was called until here is the loader's. */
+static void (*mark_start(void))(void)
 {
 	static const char mark[] = "fault_victim: start\n";
 	ssize_t n = write(2, mark, sizeof mark - 1);
 	(void)n;
+	return nothing;
 }
 
-__attribute__((section(".preinit_array"), used)) static void (*const at_start)(void) = mark_start;
+static void started(void) __attribute__((ifunc("mark_start")));
+
+/* strace(1) is to follow the helper process, too. */
+__attribute__((visibility("default"))) int clone(int (*run)(void *), void *stack, int flags, void *argument, ...)
+{
+	int (*original)(int (*)(void *), void *, int, void *, ...) = (__typeof__(&clone))dlsym(RTLD_NEXT, "clone");
+	return original(run, stack, flags & ~CLONE_UNTRACED, argument);
+}
 
 /* ---- blocks ------------------------------------------------------------------- */
 
-struct block {
-	char *p;
-	size_t size;
-	char value;
-};
+#define block_malloc malloc
+#define block_calloc calloc
+#define block_realloc realloc
+#define block_free free
+static void block_trim(void) { malloc_trim(0); }
+#define block_is_backed(p, size) true /* to ask would be a system call */
+static bool fault_lasts(void) { return lasts; }
 
-/* A failure that is over when it is seen must not outlast the next try. */
-static void *get(size_t size)
-{
-	errno = 0;
-	void *p = malloc(size);
-	if (p)
-		return p;
-	MUST(errno == ENOMEM);
-	p = malloc(size);
-	MUST(p || lasts);
-	return p;
-}
+#include "blocks.h"
 
-static void fill(struct block *b)
-{
-	for (size_t i = 0; i < b->size; i += 512)
-		b->p[i] = b->value;
-	b->p[b->size - 1] = b->value;
-}
-
-static void check_first(const struct block *b, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i += 512)
-		MUST(b->p[i] == b->value);
-}
-
-static void check(const struct block *b)
-{
-	check_first(b, b->size);
-	MUST(b->p[b->size - 1] == b->value);
-}
-
-static void take(struct block *b, size_t size, char value)
-{
-	*b = (struct block){ get(size), size, value };
-	if (b->p)
-		fill(b);
-}
-
-static void give(struct block *b)
-{
-	if (b->p)
-		check(b);
-	free(b->p);
-	b->p = NULL;
-}
-
-static void resize(struct block *b, size_t size)
-{
-	if (!b->p)
-		return;
-	errno = 0;
-	char *p = realloc(b->p, size);
-	if (!p) {
-		MUST(errno == ENOMEM);
-		return;
-	}
-	b->p = p;
-	check_first(b, size < b->size ? size : b->size);
-	b->size = size;
-	fill(b);
-}
-
-static void clean_block(size_t size)
-{
-	errno = 0;
-	char *p = calloc(1, size);
-	if (!p)
-		MUST(errno == ENOMEM);
-	for (size_t i = 0; p && i < size; i++)
-		MUST(p[i] == 0);
-	if (p)
-		memset(p, 1, size);
-	free(p);
-}
-
-/* ---- the parts ------------------------------------------------------------------ */
-
-#define BLOCKS 24
-
-static const size_t sizes[] = { 24, 300, 5000, 64 * KiB, MiB, 5 * MiB, 40, 200 * KiB };
-#define SIZES (sizeof sizes / sizeof *sizes)
-
-static void many_sizes(struct block blocks[BLOCKS])
-{
-	for (unsigned i = 0; i < BLOCKS; i++)
-		take(&blocks[i], sizes[i % SIZES], (char)(i + 1));
-	for (unsigned i = 0; i < BLOCKS; i += 2)
-		give(&blocks[i]);
-	malloc_trim(0);
-	for (unsigned i = 0; i < BLOCKS; i += 2)
-		take(&blocks[i], sizes[(i + 3) % SIZES] * 3 / 4, (char)(i + 1));
-	resize(&blocks[1], 100 * KiB);
-	resize(&blocks[4], 2 * MiB);
-	resize(&blocks[5], 30 * KiB);
-	clean_block(300 * KiB);
-	clean_block(48);
-	for (unsigned i = 0; i < BLOCKS; i++)
-		if (blocks[i].p)
-			check(&blocks[i]);
-}
-
-/* Up to the limit, where half of each huge page is freed and larger blocks are wanted. */
-static void exhaustion(void)
-{
-	static struct block blocks[60];
-	unsigned n = 0;
-	for (; n < 60; n++) {
-		errno = 0;
-		blocks[n] = (struct block){ malloc(MiB), MiB, (char)n };
-		if (!blocks[n].p)
-			break;
-		fill(&blocks[n]);
-	}
-	MUST(n == 60 || errno == ENOMEM);
-	MUST(n < 60); /* the limit is below that */
-	for (unsigned i = 0; i < n; i += 2)
-		give(&blocks[i]);
-	struct block larger;
-	take(&larger, 2 * MiB + 100 * KiB, 'l');
-	give(&larger);
-	for (unsigned i = 1; i < n; i += 2)
-		give(&blocks[i]);
-}
+#define LARGEST (5 * MiB)
 
 static void *thread(void *arg)
 {
-	(void)arg;
-	struct block blocks[8];
-	for (unsigned i = 0; i < 8; i++)
-		take(&blocks[i], sizes[i], (char)i);
-	for (unsigned i = 0; i < 8; i++)
-		give(&blocks[i]);
-	return NULL;
+	thread_work(LARGEST);
+	return arg;
 }
 
 static void start_thread(void)
@@ -203,12 +92,14 @@ static void fork_child(const struct block blocks[BLOCKS])
 {
 	int status;
 	pid_t pid = fork();
-	MUST(pid >= 0);
+	if (pid < 0) { /* of shared memory; each child would fail at the same call of its own */
+		MUST(errno == ENOMEM && strstr(getenv("SPARENA_CONF"), "backing:memfd"));
+		check_blocks(blocks);
+		return;
+	}
 	if (pid == 0) {
 		struct block more;
-		for (unsigned i = 0; i < BLOCKS; i++)
-			if (blocks[i].p)
-				check(&blocks[i]);
+		check_blocks(blocks);
 		take(&more, 3 * MiB, 'c');
 		give(&more);
 		clean_block(100 * KiB);
@@ -224,8 +115,9 @@ static void fork_child(const struct block blocks[BLOCKS])
 static bool balanced(struct sparena_stats *s)
 {
 	MUST(sparena_stats_get(NULL, s, sizeof *s) == 0);
-	MUST(s->committed + s->metadata <= s->limit);
-	return s->committed + s->metadata == s->resident;
+	unsigned long long backed = s->committed + s->metadata;
+	MUST(backed + s->lazy <= s->limit);
+	return backed <= s->resident && s->resident <= backed + s->lazy;
 }
 
 /* Asking the kernel can fail as well: hence twice. */
@@ -234,9 +126,9 @@ static void check_books(void)
 	struct sparena_stats s;
 	if (lasts || balanced(&s) || balanced(&s))
 		return;
-	dprintf(2, "fault_victim: committed %llu + metadata %llu, resident %llu\n",
+	dprintf(2, "fault_victim: committed %llu + metadata %llu, lazy %llu, resident %llu\n",
 	        (unsigned long long)s.committed, (unsigned long long)s.metadata,
-	        (unsigned long long)s.resident);
+	        (unsigned long long)s.lazy, (unsigned long long)s.resident);
 	_exit(1);
 }
 
@@ -247,7 +139,7 @@ static void check_leaks(void)
 	malloc_trim(0);
 	malloc_trim(0);
 	balanced(&s);
-	MUST(lasts || s.committed <= 2 * MiB);
+	MUST(lasts || s.committed + s.lazy <= 2 * MiB);
 }
 
 /* Pages of address space; 0: could not be read. */
@@ -278,6 +170,7 @@ int main(int argc, char **argv)
 {
 	static struct block blocks[BLOCKS];
 	MUST(argc == 2);
+	started();
 	leaks = strcmp(argv[1], "leaks") == 0;
 	lasts = leaks || strcmp(argv[1], "lasts") == 0;
 
@@ -291,13 +184,12 @@ int main(int argc, char **argv)
 		return without_heap();
 	free(first);
 	clean_block(200 * KiB); /* out of new memory */
-	many_sizes(blocks);
+	many_sizes(blocks, LARGEST);
 	check_books();
 	start_thread();
 	fork_child(blocks);
-	exhaustion();
-	for (unsigned i = 0; i < BLOCKS; i++)
-		give(&blocks[i]);
+	exhaustion(MiB);
+	give_blocks(blocks);
 	check_leaks();
 	check_books();
 	return 0;

@@ -1,135 +1,118 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Failure points: a scenario is run again and again, in a process of its own each time, and
- * another call fails in each, once or from then on. To be included behind enum call, which
- * ends with CALLS, and the table calls[].
+ * another call fails in each, once or from then on, until a run comes through untouched.
  */
 #ifndef SPARENA_TESTS_POINTS_H
 #define SPARENA_TESTS_POINTS_H
 
-enum lasts { ONCE, FOR_GOOD, LASTS };
-static const char *const lasts_name[LASTS] = { "once", "for good" };
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
 
-/* Where and how calls fail; which == CALLS: all of them, each with its first error. */
+/* ---- calls, which the program has a table of ---------------------------------------- */
+
+#define MOST_ERRORS 24
+
+struct call {
+	const char *name;
+	int errors[MOST_ERRORS]; /* what matters first, stands first; 0 ends them */
+	int once_only;           /* the one that is not tried for good, or 0... */
+	const char *why;         /* ...and why not */
+	bool loses;              /* its failure may cost address space, or a descriptor */
+};
+
+extern const struct call calls[];
+extern const unsigned call_count;
+
+#define ALL_CALLS (~0U)
+
+/* ---- where and how calls fail --------------------------------------------------------- */
+
+enum lasts { ONCE, FOR_GOOD, LASTS };
+
+/* which == ALL_CALLS: all of them, each with its first error. */
 struct point {
-	enum call which;
+	unsigned which;
 	int error;
 	enum lasts lasts;
 	unsigned at; /* counts from 1; 0: nowhere */
 };
 
-static struct point point;
-static unsigned seen; /* calls that the point could be at */
+extern struct point point;
 
-static int fails(enum call c)
+/* For what comes between: 0, or -errno where the call is to fail. */
+int fails(unsigned which);
+
+/* The fault is over. */
+static inline void calm(void) { point.at = 0; }
+
+/* While a scenario looks at what has come of it, nothing fails, nor is counted. */
+void look_begin(void);
+void look_end(void);
+
+/* Whether what fails may cost address space, or a descriptor. */
+static inline bool may_lose(void) { return point.which == ALL_CALLS || calls[point.which].loses; }
+
+/* Whether this call, or all of them, may be failing from here on. */
+static inline bool goes_on_failing(unsigned which)
 {
-	if (point.which != c && point.which != CALLS)
-		return 0;
-	seen++;
-	if (!point.at || seen < point.at || (point.lasts == ONCE && seen > point.at))
-		return 0;
-	return -(point.which == CALLS ? calls[c].errors[0] : point.error);
+	return point.lasts == FOR_GOOD && point.at && (point.which == which || point.which == ALL_CALLS);
 }
 
-/* ---- what a run says when it fails ------------------------------------------------- */
+/* ---- what a run says when it fails --------------------------------------------------- */
 
-/* In the child of a run, where CMocka's own assertions have nowhere to go. */
-#define MUST(condition)                                                                    \
-	do {                                                                               \
-		if (!(condition)) {                                                        \
-			dprintf(2, "  line %d: not so: %s\n", __LINE__, #condition);       \
-			_exit(1);                                                          \
-		}                                                                          \
+/* In the child of a run, where CMocka's own assertions have nowhere to go, and the
+ * libraries' own messages are left out. */
+extern int points_output;
+
+#define MUST(condition)                                                                       \
+	do {                                                                                  \
+		if (!(condition)) {                                                           \
+			dprintf(points_output, "  %s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+			_exit(1);                                                             \
+		}                                                                             \
 	} while (0)
 
-#define MUST_BE_EQUAL(a, b)                                                                \
-	do {                                                                               \
-		size_t a_ = (a), b_ = (b);                                                 \
-		if (a_ != b_) {                                                            \
-			dprintf(2, "  line %d: %s is %zu, %s is %zu\n", __LINE__, #a, a_, #b, b_); \
-			_exit(1);                                                          \
-		}                                                                          \
+#define MUST_BE_EQUAL(a, b)                                                                   \
+	do {                                                                                  \
+		size_t a_ = (a), b_ = (b);                                                    \
+		if (a_ != b_) {                                                               \
+			dprintf(points_output, "  %s:%d: %s is %zu, %s is %zu\n", __FILE__, __LINE__, #a, a_, \
+			        #b, b_);                                                      \
+			_exit(1);                                                             \
+		}                                                                             \
 	} while (0)
 
-static size_t address_space(void)
-{
-	char text[8192];
-	size_t bytes = 0;
-	MUST(os_read_file("/proc/self/status", text, sizeof text, NULL) == 0);
-	MUST(os_field_bytes(text, "VmSize", &bytes) == 0);
-	return bytes;
-}
+/* Whether all pages of a range are there, by the kernel's own view. */
+bool is_backed(const void *at, size_t size);
 
-/* ---- every point ------------------------------------------------------------------------ */
+/* Bytes of the process, descriptors that it has open, and names in a directory. */
+size_t address_space(void);
+size_t descriptors(void);
+size_t entries_of(const char *path);
 
-typedef void scenario(void);
+/* ---- every point ---------------------------------------------------------------------- */
 
-static unsigned points, failures, stride;
+struct scenario {
+	const char *name;
+	void (*run)(const struct scenario *s);
+	const char *options;  /* for run(): of a region or heap, or NULL... */
+	void (*act)(void);    /* ...and what it is about, or NULL */
+	bool keeps;           /* address space and descriptors stay in use at its end */
+	unsigned stride;      /* each so many-th call fails with the first two errors */
+	unsigned most_errors; /* so many of each call; 0: all of them */
+};
 
-/* In the child: returns the exit code, 0 if the point was reached and 2 if not. */
-static int run(scenario *fn)
-{
-	size_t before = address_space();
-	unsigned at = point.at;
-	alarm(20);
-	fn();
-	MUST_BE_EQUAL(address_space(), before);
-	return at && seen < at ? 2 : 0;
-}
-
-static void describe(const struct point *p, const char *outcome, int number)
-{
-	print_message("  %s %s %s, call %u%s: %s %d\n", p->which == CALLS ? "everything" : calls[p->which].name,
-	              p->error ? strerror(p->error) : "", lasts_name[p->lasts], p->at,
-	              p->at ? "" : " (untouched)", outcome, number);
-	failures++;
-}
-
-/* Returns whether the run went as far as the point. */
-static bool try_point(scenario *fn, struct point p)
-{
-	int status = 0;
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		point = p;
-		_exit(run(fn));
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
-		return false;
-	points++;
-	if (WIFSIGNALED(status))
-		describe(&p, "signal", WTERMSIG(status));
-	else if (WEXITSTATUS(status) != 0)
-		describe(&p, "exit code", WEXITSTATUS(status));
-	return true;
-}
-
-static void try_each(scenario *fn, enum call which, int error)
-{
-	for (int lasts = 0; lasts < LASTS; lasts++) {
-		struct point p = { which, error, (enum lasts)lasts, 1 };
-		while (try_point(fn, p))
-			p.at += stride;
-	}
-}
-
-/* The first `most_errors` of each call: what matters first, stands first. */
-static void try_all(scenario *fn, const char *what, unsigned most_errors)
-{
-	const char *wanted = getenv("SPARENA_FAULT_STRIDE");
-	stride = wanted && strtoul(wanted, NULL, 10) ? (unsigned)strtoul(wanted, NULL, 10) : 1;
-	points = failures = 0;
-	try_point(fn, (struct point){ .which = CALLS });
-	assert_int_equal(failures, 0); /* or runs would end before their point, and never reach it */
-	for (int c = 0; c < CALLS; c++)
-		for (unsigned i = 0; i < most_errors && calls[c].errors[i]; i++)
-			try_each(fn, (enum call)c, calls[c].errors[i]);
-	try_each(fn, CALLS, 0);
-	print_message("%s: %u points, %u failed\n", what, points, failures);
-	assert_true(points > 40 || stride > 1);
-	assert_int_equal(failures, 0);
-}
+/*
+ * The main function of a program that has these scenarios: tries all points of each, or of
+ * those that are named, or (--without TEXT) that have not this in their name, and prints a
+ * line for each call and error. The errors behind a call's first two come at fewer places.
+ * SPARENA_FAULT_STRIDE: each so many-th call, with each error alike. A point that crashes or
+ * hangs is named, and the others still run. --made: what the scenarios call when nothing
+ * fails, a line each.
+ */
+int points_main(int argc, char **argv, const struct scenario *scenarios, size_t count);
 
 #endif

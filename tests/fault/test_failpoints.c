@@ -1,51 +1,34 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One scenario over pages and regions, run again and again: each time another call of
- * os fails, once or from then on, with each error it can return, until a run comes
- * through untouched; with SPARENA_FAULT_STRIDE each so many-th call alone. Afterwards,
+ * Pages and regions, with every call of os that they make failing in turn. Afterwards,
  * with the fault over, the books must balance, freed memory must go back, and no address
  * space may be lost.
- *
- * Each run is a process of its own: one that crashes or hangs names its point, and the
- * others still run.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
+#define _GNU_SOURCE
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "os/os.h"
 #include "pages/pages.h"
+#include "points.h"
 #include "region/guard.h"
 #include "sparena/region.h"
 
 /* ---- calls that fail ------------------------------------------------------------- */
 
-enum call { POPULATE, DISCARD, OPEN, RESERVE, ADVISE_HUGE, ADVISE_COLD, RESIDENT, CALLS };
+enum call_id { POPULATE, DISCARD, OPEN, RESERVE, ADVISE_HUGE, ADVISE_COLD, RESIDENT, CALLS };
 
-static const struct {
-	const char *name;
-	int errors[6]; /* 0 ends them */
-} calls[CALLS] = {
-	[POPULATE] = { "os_populate", { ENOMEM, EFAULT, EHWPOISON, EINVAL, EINTR } },
-	[DISCARD] = { "os_discard", { EINVAL, ENOMEM, EAGAIN } },
-	[OPEN] = { "os_open", { ENOMEM, EACCES } },
-	[RESERVE] = { "os_reserve", { ENOMEM } },
-	[ADVISE_HUGE] = { "os_advise_huge", { ENOMEM, EINVAL, EAGAIN } },
-	[ADVISE_COLD] = { "os_advise_cold", { ENOMEM, EINVAL } },
-	[RESIDENT] = { "os_resident", { ENOENT, EMFILE, EIO } },
+#define ROW(call, ...) [call].name = "os: " #call, [call].errors = { __VA_ARGS__ }
+const struct call calls[CALLS] = {
+	ROW(POPULATE, ENOMEM, EFAULT, EHWPOISON, EINVAL, EINTR),
+	ROW(DISCARD, EINVAL, ENOMEM, EAGAIN),
+	ROW(OPEN, ENOMEM, EACCES),
+	ROW(RESERVE, ENOMEM),
+	ROW(ADVISE_HUGE, ENOMEM, EINVAL, EAGAIN),
+	ROW(ADVISE_COLD, ENOMEM, EINVAL),
+	ROW(RESIDENT, ENOENT, EMFILE, EIO),
 };
-
-#include "points.h"
+const unsigned call_count = CALLS;
 
 /* What a failure may leave behind, and why. */
 static bool thinned_short; /* zeros in a thinned chunk could not be backed again, see anon_thin() */
@@ -268,7 +251,7 @@ static size_t resident(struct region *r)
 /* The fault is over: what it left must be sound. */
 static void check_books(void)
 {
-	point.at = 0;
+	calm();
 	region_settle(&data);
 	region_settle(&meta);
 	pages_check(&pages);
@@ -297,8 +280,19 @@ static void check_recovery(void)
 	MUST_BE_EQUAL(region_committed(&data), 0);
 }
 
-static void use_pages(void)
+static void end(void)
 {
+	check_books();
+	check_recovery();
+	pages_destroy(&pages);
+	region_destroy(&meta);
+	region_destroy(&data);
+	MUST_BE_EQUAL(budget_charged(&budget), 0);
+}
+
+static void use_pages(const struct scenario *s)
+{
+	(void)s;
 	size_t bytes;
 	if (make_pages())
 		return;
@@ -311,28 +305,19 @@ static void use_pages(void)
 		point = p;
 		everything_back();
 	}
-	check_books();
-	check_recovery();
-	pages_destroy(&pages);
-	region_destroy(&meta);
-	region_destroy(&data);
-	MUST_BE_EQUAL(budget_charged(&budget), 0);
+	end();
 }
 
 /* As above, and the fault lasts while everything is given back. */
-static void give_back_pages(void)
+static void give_back_pages(const struct scenario *s)
 {
+	(void)s;
 	if (make_pages())
 		return;
 	some_sizes();
 	exhaustion();
 	everything_back();
-	check_books();
-	check_recovery();
-	pages_destroy(&pages);
-	region_destroy(&meta);
-	region_destroy(&data);
-	MUST_BE_EQUAL(budget_charged(&budget), 0);
+	end();
 }
 
 /* ---- a public region ------------------------------------------------------------------ */
@@ -362,7 +347,7 @@ static void commit(struct sparena_region *r, size_t offset, size_t length)
 	MUST(after >= before);
 	if (__real_os_resident(sparena_region_base(r), REGION_SIZE, &bytes, NULL) == 0)
 		MUST(bytes <= after);
-	if (err && point.which != CALLS)
+	if (err && point.which != ALL_CALLS)
 		MUST_BE_EQUAL(after, before);
 }
 
@@ -377,11 +362,11 @@ static void write_and_decommit(struct sparena_region *r, size_t offset, size_t l
 		MUST(sparena_region_committed(r) <= before);
 }
 
-static void use_region_with(const char *options)
+static void use_region(const struct scenario *s)
 {
 	struct sparena_region *r;
 	size_t g = SMALL_GRANULE, bytes;
-	if (sparena_region_reserve(options, REGION_SIZE, &r))
+	if (sparena_region_reserve(s->options, REGION_SIZE, &r))
 		return;
 	commit(r, 0, 2 * g);
 	commit(r, 4 * g, 2 * g);
@@ -391,7 +376,7 @@ static void use_region_with(const char *options)
 	write_and_decommit(r, 3 * MiB, 3 * MiB);
 	(void)sparena_region_resident(r, 0, REGION_SIZE, &bytes);
 
-	point.at = 0;
+	calm();
 	MUST(sparena_region_commit(r, 0, SMALL_GRANULE) == 0); /* which settles what lingers */
 	MUST_BE_EQUAL(region_resident_now(r), sparena_region_committed(r));
 	MUST(sparena_region_decommit(r, 0, REGION_SIZE) == 0);
@@ -406,43 +391,13 @@ static void use_region_with(const char *options)
 	guard_close(guard_of_process()); /* which would stay, to be asked again */
 }
 
-static void use_open_region(void) { use_region_with("thp:never"); }
-
-static void use_closed_region(void) { use_region_with("closed:true,thp:never"); }
-
 /* ---- every point ------------------------------------------------------------------------ */
 
-static void pages_in_use(void **state)
-{
-	(void)state;
-	try_all(use_pages, "pages in use", 2);
-}
+static const struct scenario all[] = {
+	{ "os: open region", use_region, "thp:never", NULL, false, 1, 0 },
+	{ "os: closed region", use_region, "closed:true,thp:never", NULL, false, 1, 0 },
+	{ "os: pages in use", use_pages, NULL, NULL, false, 1, 2 },
+	{ "os: pages given back", give_back_pages, NULL, NULL, false, 1, 2 },
+};
 
-static void pages_given_back(void **state)
-{
-	(void)state;
-	try_all(give_back_pages, "pages given back", 2);
-}
-
-static void open_region(void **state)
-{
-	(void)state;
-	try_all(use_open_region, "open region", 6);
-}
-
-static void closed_region(void **state)
-{
-	(void)state;
-	try_all(use_closed_region, "closed region", 6);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(open_region),
-		cmocka_unit_test(closed_region),
-		cmocka_unit_test(pages_in_use),
-		cmocka_unit_test(pages_given_back),
-	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+int main(int argc, char **argv) { return points_main(argc, argv, all, sizeof all / sizeof *all); }

@@ -90,7 +90,7 @@ memfd:fork:copy)
 	export LEDGER_EARLY
 	run test_fork atfork_early
 	unset LEDGER_EARLY
-	run test_fork_libc streams stream_list keys faults blocked
+	run test_fork_libc streams stream_list stream_in_thread locale keys faults blocked
 	run test_fork_refused no_addresses no_descriptors no_process stack coroutine raw
 	;;
 esac

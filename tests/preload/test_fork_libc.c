@@ -125,6 +125,34 @@ static void case_stream_list(void)
 	end(other);
 }
 
+static void *fork_some(void *unused)
+{
+	for (int i = 0; i < FORKS; i++)
+		fork_once();
+	return unused;
+}
+
+/* A thread's, other than the first one's, finds its thread-local variables by a block of malloc. */
+static void case_stream_in_thread(void)
+{
+	CHECK((stream = fopen("/dev/null", "w"))); /* so that children fault early */
+	pthread_join(start(fork_some, NULL), NULL);
+	fclose(stream);
+}
+
+/* ---- locales ------------------------------------------------------------------------------ */
+
+/* As perl has one: numbers are read by it. */
+static void case_locale(void)
+{
+	locale_t own = duplocale(LC_GLOBAL_LOCALE);
+	CHECK(own && uselocale(own));
+	for (int i = 0; i < FORKS; i++)
+		fork_once();
+	uselocale(LC_GLOBAL_LOCALE);
+	freelocale(own);
+}
+
 /* ---- thread-specific data ---------------------------------------------------------------------- */
 
 enum { KEYS = 200 };
@@ -303,8 +331,9 @@ static void case_closed(void)
 }
 
 static const struct test_case cases[] = {
-	{ "streams", case_streams }, { "stream_list", case_stream_list }, { "keys", case_keys },
-	{ "faults", case_faults },   { "blocked", case_blocked },         { "closed", case_closed },
+	{ "streams", case_streams }, { "stream_list", case_stream_list }, { "stream_in_thread", case_stream_in_thread },
+	{ "keys", case_keys },       { "faults", case_faults },           { "blocked", case_blocked },
+	{ "closed", case_closed },   { "locale", case_locale },
 };
 
 int main(int argc, char **argv) { return run_case(cases, COUNT(cases), argc, argv); }
