@@ -17,7 +17,7 @@ set(jemalloc_url https://github.com/jemalloc/jemalloc/releases/download/5.3.0/je
 # The entry points that need no code of ours between: exported as they are.
 set(jemalloc_entries malloc free)
 # Part of the cache's key. Raise it when the steps below change in a way that the rest of the key doesn't show.
-set(jemalloc_recipe 3)
+set(jemalloc_recipe 5)
 
 if(NOT "$ENV{XDG_CACHE_HOME}" STREQUAL "")
   set(cache_default $ENV{XDG_CACHE_HOME}/sparena)
@@ -27,6 +27,8 @@ else()
   set(cache_default ${PROJECT_BINARY_DIR}/cache)
 endif()
 set(SPARENA_CACHE_DIR ${cache_default} CACHE PATH "Where jemalloc's tarball and its builds are kept")
+set(tarball ${SPARENA_CACHE_DIR}/jemalloc-${jemalloc_version}.tar.bz2)
+set(scratch ${SPARENA_CACHE_DIR}/scratch)
 
 # Runs a step of the build in DIRECTORY; the last lines of its output say why it failed.
 function(jemalloc_run what directory)
@@ -108,6 +110,17 @@ function(jemalloc_tarball)
   endif()
 endfunction()
 
+# Unpacks into the build directory those of the release's files that match the PATTERNS;
+# ${out} is then where the release's top directory lies.
+function(jemalloc_unpack out)
+  file(MAKE_DIRECTORY ${SPARENA_CACHE_DIR})
+  file(LOCK ${SPARENA_CACHE_DIR} DIRECTORY GUARD FUNCTION)
+  jemalloc_tarball()
+  file(REMOVE_RECURSE ${scratch})
+  file(ARCHIVE_EXTRACT INPUT ${tarball} DESTINATION ${PROJECT_BINARY_DIR} PATTERNS ${ARGN})
+  set(${out} ${PROJECT_BINARY_DIR}/jemalloc-${jemalloc_version} PARENT_SCOPE)
+endfunction()
+
 # Stops unless each overridden name is a weak function of ARCHIVE. A name that a change in
 # jemalloc or a slip of ours made vanish would otherwise just never be called.
 function(jemalloc_check archive)
@@ -148,9 +161,10 @@ function(jemalloc_build)
   cmake_host_system_information(RESULT jobs QUERY NUMBER_OF_LOGICAL_CORES)
   find_program(SPARENA_MAKE NAMES gmake make REQUIRED)
   mark_as_advanced(SPARENA_MAKE)
-  jemalloc_run("make" ${source} ${clean} ${SPARENA_MAKE} -j${jobs}
-    "EXTRA_CFLAGS=-g2 -include ${source}/je_overrides.h -ffile-prefix-map=${source}=jemalloc-${jemalloc_version}"
-    lib/libjemalloc_pic.a)
+  set(compile "-g2 -include ${source}/je_overrides.h -ffile-prefix-map=${source}=jemalloc-${jemalloc_version}")
+  set(make ${clean} ${SPARENA_MAKE} -j${jobs})
+  jemalloc_run("make" ${source} ${make} "EXTRA_CFLAGS=${compile} -DSPARENA_ENTRY_POINTS" src/jemalloc.pic.o)
+  jemalloc_run("make" ${source} ${make} "EXTRA_CFLAGS=${compile}" lib/libjemalloc_pic.a)
   jemalloc_check(${source}/lib/libjemalloc_pic.a)
 
   # sparena_real_X is where X's original stays reachable once a strong sparena_je_X of
@@ -194,6 +208,12 @@ function(jemalloc_find out dropin)
   # The private namespace makes internal names sparena_je_ too, as the public prefix does.
   set(configure_flags --with-jemalloc-prefix=sparena_je_ --with-private-namespace=sparena_
     --disable-cxx --disable-cache-oblivious --disable-doc)
+  # Else configure asks the processor of the machine that it runs on. User space has no more
+  # unless a program asks mmap(2) for it, and with less than 49 the entries of jemalloc's
+  # map of extents are of one word instead of two.
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|aarch64|arm64)$")
+    list(APPEND configure_flags --with-lg-vaddr=48)
+  endif()
   set(cflags "-O3 -funroll-loops -g -fPIC -fvisibility=hidden -std=gnu11")
   if(NOT dropin)
     list(APPEND configure_flags --disable-initial-exec-tls)
@@ -207,8 +227,6 @@ function(jemalloc_find out dropin)
 ${CMAKE_C_COMPILER} ${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPILER_VERSION} ${overrides_sha256}")
   string(SUBSTRING ${key} 0 16 key)
   set(kept ${SPARENA_CACHE_DIR}/jemalloc-${jemalloc_version}-${key})
-  set(tarball ${SPARENA_CACHE_DIR}/jemalloc-${jemalloc_version}.tar.bz2)
-  set(scratch ${SPARENA_CACHE_DIR}/scratch)
 
   if(NOT EXISTS ${kept})
     # One builder at a time: a second build directory waits, then finds the work done.

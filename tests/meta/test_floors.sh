@@ -35,8 +35,8 @@ check()
 		to = path[1]
 	}
 	header == "sys/mman.h" && folder != "os" { complain("only src/os/ may include <sys/mman.h>") }
-	header ~ /^jemalloc\// && file !~ /^heap\/je_[^\/]*\.c$/ {
-		complain("only src/heap/je_*.c may include jemalloc'\''s headers: " header)
+	header ~ /^jemalloc\// && file !~ /^heap\/je_[^\/]*\.[ch]$/ {
+		complain("only src/heap/je_* may include jemalloc'\''s headers: " header)
 	}
 	header ~ /(^|\/)\.\.\// { complain("an include by .. passes the floors by: " header) }
 	(to in floor) && index(header, "/") && to != folder && !((folder, to) in allowed) && floor[to] >= floor[folder] {
@@ -73,7 +73,7 @@ self_test()
 	must_fail src/region/region.c '#include <pages/pages.h>' "region (floor 3) includes pages/pages.h (floor 4)"
 	must_fail src/cli/main.c '#include "preload/preload.h"' "cli (floor 6) includes preload/preload.h (floor 6)"
 	must_fail src/backing/anon.c '#include <sys/mman.h>' "only src/os/ may include <sys/mman.h>"
-	must_fail src/heap/hooks.c '#include "jemalloc/internal/emap.h"' "only src/heap/je_*.c may include"
+	must_fail src/heap/hooks.c '#include "jemalloc/internal/emap.h"' "only src/heap/je_* may include"
 	must_fail src/pages/alloc.c '#include "../heap/heap.h"' "passes the floors by"
 	must_fail src/attic/new.c '#include "base/base.h"' "src/attic/ is on no floor"
 	return $failed
