@@ -196,14 +196,21 @@ int __wrap_pages_alloc(struct pages *p, size_t bytes, size_t align, size_t keep,
 	return err;
 }
 
+/* Page by page are committed metadata, and what lazy_above is given. */
+#pragma weak backing_lazy
+static bool may_be_dirty(const struct region *r)
+{
+	return r->granule > PAGE || (&backing_lazy && r->backing.ops == &backing_lazy);
+}
+
 /* Makes the granules dirty that are not committed yet. Only those of data: sparena may
- * rely on zeros in its own metadata, which is committed page by page. */
+ * rely on zeros in its own metadata. */
 static int commit_dirty(struct region *r, size_t offset, size_t length, size_t keep,
                         int (*commit)(struct region *, size_t, size_t, size_t))
 {
 	static _Thread_local bool was[4096];
 	size_t granules = length / r->granule;
-	if (r->granule <= PAGE || length % r->granule || granules > sizeof was)
+	if (!may_be_dirty(r) || length % r->granule || granules > sizeof was)
 		return commit(r, offset, length, keep);
 	for (size_t i = 0; i < granules; i++)
 		was[i] = region_is_committed(r, offset + i * r->granule, r->granule);

@@ -25,7 +25,7 @@ class Test:
     def __init__(self, entry, build):
         values = {p["name"]: p["value"] for p in entry["properties"]}
         self.name = entry["name"]
-        self.label = values["LABELS"][0]
+        self.label = next(label for label in values["LABELS"] if label != "together")
         self.directory = values["WORKING_DIRECTORY"]
         self.command = [on_copies(word, build) for word in entry.get("command", [])]
         self.environment = {}

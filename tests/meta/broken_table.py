@@ -85,6 +85,21 @@ TABLE = {
         "remains": r"not so: resident\(\) == ",
         "dirty": r"not so: p\[i\] == 0",
     },
+    "heap_lazy": {
+        "populate": r"not so: s.resident == backed",
+        "limit": r"not so: charged\(\) <= budget_limit",
+        "kill": KILLED,
+        "keep": r"not so: touched\(\) <= lazy\(\)",
+        "remains": r"not so: touched\(\) <= lazy\(\)",
+        "dirty": r"is_zero\(p, 12 \* MiB\)",
+    },
+    "heap_lazy_random": {
+        "populate": r"not so: resident\(\) == ",
+        "kill": KILLED,
+        "keep": r"not so: touched <= region_committed",
+        "remains": r"not so: touched <= region_committed",
+        "dirty": r"not so: p\[i\] == 0",
+    },
     "fault_failpoints": {
         "populate": r"region_resident_now\(r\) is 0, ",
         "limit": r"not so: budget_charged\(&budget\) <= LIMIT",
@@ -93,6 +108,12 @@ TABLE = {
         "keep": r"resident is \d+, committed is 0",
         "remains": r"resident is \d+, committed is 0",
         "dirty": r"not so: p\[at\] == 0",
+    },
+    "fault_jemalloc": {
+        "populate": r"s\.resident is \d+, ",
+        "keep": r"s\.resident is \d+, ",
+        "remains": r"s\.resident is \d+, ",
+        "dirty": r"not so: from >= to .*",
     },
     "fault_(inject|once)": {
         "populate": r"fault_victim: committed .*",
@@ -157,6 +178,12 @@ TABLE = {
         "kill": KILLED,
         "errno": NO_ENOMEM,
     },
+    "preload_lazy": {
+        "populate": r"FAIL: lazy_above:never: resident, MiB: .*",
+        "limit": r"FAIL: limit:200M,lazy_above:512K: got, MiB: .*",
+        "kill": KILLED,
+        "errno": r'no "errno 12," in (its|the) output',
+    },
     "preload_ulimit": {
         "limit": "limit:100M under ulimit -v: MiB: .*",
         "kill": KILLED,
@@ -180,6 +207,8 @@ TABLE = {
         "keep": BOOKS,
         "remains": BOOKS,
     },
+    "stress_mthp": {"populate": BOOKS, "limit": BOOKS, "kill": KILLED, "errno": r"errno == ENOMEM", "keep": BOOKS,
+                    "remains": BOOKS},
     "stress_thp_modes": {"populate": BOOKS, "keep": BOOKS, "remains": BOOKS},
 }
 
@@ -188,6 +217,7 @@ TABLE = {
 Instead = collections.namedtuple("Instead", "command options always")
 INSTEAD = {
     "fault_inject": Instead(lambda command: [command[-1], "once"], "limit:48M,strict:true", False),
+    "stress_mthp": Instead(lambda command: [command[-1]], "limit:30M,decay_ms:20,strict:true", True),
     "stress_thp_modes": Instead(lambda command: [command[-1]], "limit:400M,strict:true", True),
 }
 
@@ -196,18 +226,30 @@ WITHOUT = {
     "unit_base": "arithmetic, bitmaps and text",
     "unit_os_(file|descriptor)": "read and write files; what becomes of their pages is seen in unit_backing",
     "unit_backing(_each)?": "one floor's calls, each compared with the kernel's own view at once",
+    "unit_region_trap(_each)?|integration_heaps_(dropin_)?(harden|trap)|preload_(family|lifetime)_harden":
+        "the same program with another option",
+    "(heap|preload)_harden": "mistakes of programs",
     "unit_(region|pages|wide)_each":
         "set up file systems and pools, for minutes; on private memory the same are unit_region and unit_pages",
+    "heap_lazy_fork": "what is in the data of parent and child; the sizes are those of heap_lazy",
     "fork_.*|heap_memfd_.*|integration_fork_shared":
         "set up file systems and pools; the books of each child are compared with the kernel's own view",
     "preload_(redis|postgresql)": "what is in the data of parent and child; the sizes are preload_memcached's",
+    "preload_suite_.*": "tests of other programs, of which none looks at memory's books; the sizes are preload_memcached's",
     "unit_bench(_alloc)?": "arithmetic and text",
     "integration_bench(_(alloc|programs))?": "measures",
-    "fault_shared": "as fault_failpoints; what a descriptor's memory takes is seen in integration_matrix",
+    "fuzz_(conf|proc|pages|heap)": "look for what no test thought of; the models are unit_pages' and heap's",
+    "integration_security": "who may open and see what; that new memory reads zero is unit_region's and heap's",
+    "fault_memcheck": "what Valgrind says of mistakes",
+    "preload_thread_cache": "counts what a thread keeps; limits are preload_family's",
+    "fault_inject_(lazy|files|helper)": "as fault_inject, of other calls: those of lazy_above, of memory files, of the helper",
+    "fault_calls_(region|heap|process|each)":
+        "as fault_failpoints, of the C library's calls, with which the switches would come between, too",
     "integration_(matrix|mounts)|preload_memcached_backings":
         "set up file systems and pools, for minutes; each cell is compared with the kernel's own view",
     "integration_(heaps|heaps_memfd|open_heap)": "integration_heaps_dropin by another library, or on another backing",
     "unit_conf": "parses options",
+    "stress_soak(_malloc)?": "as stress_exhaustion and heap, for long",
     "preload_overcommit_(ulimit|strict)":
         "programs that are tests themselves, where the system gives less; one changes settings of the machine",
     "integration_guard_(vm|hugetlb|levels|cache|limits|descriptors|memcached|postgresql)":
@@ -218,6 +260,9 @@ WITHOUT = {
     "unit_os_fault": "whose fault it is, and who handles it",
     "unit_os_(cgroup|cgroup_level|machine)": "read /proc and /sys, from planted files too",
     "unit_(check|report)": "what `sparena check` says, and how",
+    "unit_interleave":
+        "orders of threads, by the same --wrap as broken.c's; what one thread gets is seen in unit_region and unit_pages",
+    "unit_shards": "who finds which run; whether it is backed is seen in unit_pages",
     "unit_runset": "an index; whether what it lists is backed is seen in unit_pages",
     "preload_(constructor|atexit|key|dlopen|fork|fork_in_thread|close_all|cancel)(_linked)?|preload_cancel_(limit|backing)_.*":
         "that malloc works there at all; its promises are the same as in preload_family",
@@ -226,6 +271,7 @@ WITHOUT = {
     "preload_demo": "shows to people what preload_programs, _python_limit and _memcached test",
     "conformance_(table|driver)":
         "what malloc answers beside glibc's; whether that is backed is seen in preload_family",
+    "jemalloc_.*": "jemalloc's own programs, on hooks whose promises heap and fault_jemalloc test",
     "preload_cross_free(_linked)?":
         "that no block is lost between threads, far below the limit",
 }
