@@ -5,9 +5,11 @@
 # sparena_counted(<target>): its lines are counted when they are run.
 function(sparena_counted target)
   if(SPARENA_COVERAGE)
-    target_compile_options(${target} PRIVATE --coverage -fprofile-update=atomic -O0 -DNDEBUG)
+    target_compile_options(${target} PRIVATE -fprofile-arcs -ftest-coverage -fprofile-update=atomic -O0 -DNDEBUG)
     target_link_options(${target} INTERFACE --coverage)
-    target_link_libraries(${target} PUBLIC sparena_coverage_exit)
+    # Not in shared libraries: processes that end with memory full, or in a fork, are theirs.
+    target_link_libraries(${target} PUBLIC
+      $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:sparena_coverage_exit>)
   endif()
 endfunction()
 
@@ -25,11 +27,11 @@ if(SPARENA_CLANG_TIDY AND SPARENA_DROPIN)
 endif()
 
 if(SPARENA_COVERAGE)
-  add_library(sparena_coverage_exit OBJECT ${PROJECT_SOURCE_DIR}/tests/support/coverage_exit.c)
+  add_library(sparena_coverage_exit STATIC ${PROJECT_SOURCE_DIR}/tests/support/coverage_exit.c)
   set_target_properties(sparena_coverage_exit PROPERTIES C_VISIBILITY_PRESET default)
   # Counts of objects that are no more would only be complained of.
   add_custom_target(coverage_anew ALL COMMAND find . -name *.gcda -delete VERBATIM)
   add_custom_target(coverage
-    COMMAND sh ${PROJECT_SOURCE_DIR}/cmake/coverage.sh ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}
+    COMMAND python3 ${PROJECT_SOURCE_DIR}/cmake/coverage.py ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}
     USES_TERMINAL VERBATIM)
 endif()

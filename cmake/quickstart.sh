@@ -4,23 +4,24 @@
 set -eu
 
 usage="usage: sh cmake/quickstart.sh build|demo|test
-  build  the release build, in build/release/
+  build  the release build without its tests, in build/release/
   demo   builds, then shows what sparena does to five programs at their limit
-  test   builds and tests release, dev (assertions), asan, tsan and valgrind;
-         SPARENA_PRESETS=\"dev coverage\" names others"
+  test   builds and tests release, dev (assertions), asan, tsan, valgrind and coverage, and
+         fuzz where Clang has libFuzzer; SPARENA_PRESETS=\"dev asan\" names fewer"
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
-to_build="build-essential cmake ninja-build pkg-config git ca-certificates libcmocka-dev"
+to_build="build-essential cmake ninja-build pkg-config git ca-certificates"
 to_demo="python3 memcached sqlite3 lua5.4"
-to_test="valgrind strace debootstrap libjemalloc2 rustc e2fsprogs mount redis-tools qemu-system-x86 cpio"
+to_test="libcmocka-dev valgrind patch strace debootstrap libjemalloc2 rustc e2fsprogs mount redis-tools qemu-system-x86 cpio"
+to_test="$to_test libpython3.11-testsuite libevent-dev manpages-dev gcovr"
 # Any version of the server will do.
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || to_demo="$to_demo postgresql"
 
-all_presets="release dev asan tsan valgrind" # coverage: when it is asked for
+all_presets="release dev asan tsan valgrind coverage"
 
 is_installed() {
 	[ "$(dpkg-query -W -f='${Status}' "$1" 2>/dev/null)" = "install ok installed" ]
@@ -70,9 +71,16 @@ need() {
 	fi
 }
 
+# build PRESET [OPTION...]: with the tests, if no option of CMake's says otherwise.
 build() {
-	say "build: $1"
-	cmake --preset "$1" && cmake --build --preset "$1"
+	preset=$1
+	say "build: $preset"
+	shift
+	cmake --preset "$preset" "$@" && cmake --build --preset "$preset"
+}
+
+build_without_tests() {
+	build release -DSPARENA_TESTS=OFF
 }
 
 # One line of the summary for each step, with its time; a failed one lets the others still run.
@@ -86,18 +94,30 @@ step() {
 	"$@" || word=FAILED
 	took=$(($(date +%s) - began))
 	summary="$summary
-  $word  $(printf '%-16s %2d min %2d s' "$name" $((took / 60)) $((took % 60)))"
+  $word  $(printf '%-33s %2d min %2d s' "$name" $((took / 60)) $((took % 60)))"
 	[ $word = passed ] || failed=1
 	[ $word = passed ]
 }
 
+# run_tests PRESET [PART]: of a preset that is run in parts, one.
 run_tests() {
-	say "test: $1"
+	part=$1${2+-$2}
+	say "test: $part"
 	code=0
-	rm -f "build/$1/output.xml"
-	ctest --preset "$1" --test-output-size-passed 1000000 --output-junit output.xml || code=$?
-	report_skipped "build/$1/output.xml"
+	rm -f "build/$1/$part.xml"
+	ctest --preset "$part" --test-output-size-passed 1000000 --output-junit "$part.xml" || code=$?
+	report_skipped "build/$1/$part.xml"
 	return $code
+}
+
+test_preset() {
+	case $1 in
+	release)
+		step "test what can run beside others" run_tests release together || :
+		step "test the rest" run_tests release alone || :
+		;;
+	*) step "test $1" run_tests "$1" || : ;;
+	esac
 }
 
 # ctest shows no output of a test that passed, nor of one that was skipped. (Its own log is
@@ -110,7 +130,13 @@ report_skipped() {
 
 # Once more at the end, for who sees no more than that: the last lines of each failed test.
 report_failed() {
-	[ -r "build/$1/output.xml" ] || return 0
+	for results in "build/$1/$1"*.xml; do
+		[ -r "$results" ] || continue
+		print_failed "$1" "$results"
+	done
+}
+
+print_failed() {
 	awk -v preset="$1" '
 		/<testcase / { failed = /status="fail"/; lines = 0; split($0, quoted, "\"") }
 		failed { line[lines++ % 30] = $0 }
@@ -118,23 +144,42 @@ report_failed() {
 			printf "\n== failed in %s: %s\n", preset, quoted[2]
 			for (i = lines > 30 ? lines - 30 : 0; i < lines; i++)
 				print line[i % 30]
-		}' "build/$1/output.xml"
+		}' "$2"
 }
 
 report_coverage() {
 	cmake --build --preset coverage-report
 }
 
+has_libfuzzer() {
+	command -v clang >/dev/null 2>&1 &&
+		echo 'int LLVMFuzzerTestOneInput(const char *data, unsigned long size) { return size && !data; }' |
+		clang -fsanitize=fuzzer,address -x c -o /dev/null - 2>/dev/null
+}
+
+# What libFuzzer is there to do, the release's tests, which have a driver of their own, do shortly.
+choose_presets() {
+	presets=${SPARENA_PRESETS-}
+	[ -z "$presets" ] || return 0
+	presets=$all_presets
+	if has_libfuzzer; then
+		presets="$presets fuzz"
+		SPARENA_FUZZ_SECONDS=${SPARENA_FUZZ_SECONDS:-10}
+		export SPARENA_FUZZ_SECONDS
+	fi
+}
+
 test_all() {
 	started=$(date +%s)
-	for preset in ${SPARENA_PRESETS:-$all_presets}; do
+	choose_presets
+	for preset in $presets; do
 		if step "build $preset" build "$preset"; then
-			step "test $preset" run_tests "$preset" || :
+			test_preset "$preset"
 		fi
 		[ "$preset" != coverage ] || step "coverage" report_coverage || :
 	done
 	took=$(($(date +%s) - started))
-	for preset in ${SPARENA_PRESETS:-$all_presets}; do
+	for preset in $presets; do
 		report_failed "$preset"
 	done
 	say "summary$summary"
@@ -148,17 +193,14 @@ cd "$root"
 case $1 in
 build)
 	need $to_build
-	build release
+	build_without_tests
 	;;
 demo)
 	need $to_build $to_demo
-	build release
+	build_without_tests
 	exec sh cmake/demo.sh
 	;;
 test)
-	case " ${SPARENA_PRESETS-} " in
-	*" coverage "*) to_test="$to_test gcovr" ;;
-	esac
 	need $to_build $to_demo $to_test
 	test_all
 	;;
