@@ -30,8 +30,9 @@ run()
 		echo "== $1$([ $touch = 0 ] || echo ", populate:touch")"
 		SPARENA_TEST_BACKING=$1 SPARENA_TEST_PAGE=$2 SPARENA_TEST_PATH=$3 SPARENA_TEST_TOUCH=$touch \
 			SPARENA_TEST_LEAST=${room% *} SPARENA_TEST_MOST=${room#* } \
-			SPARENA_TEST_OPS=$(operations "$2") "$program" ||
-			fail "$1, touch $touch: exit code $?"
+			SPARENA_TEST_OPS=$(operations "$2") "$program" >"$scratch/run" 2>&1 ||
+			{ fail "$1, touch $touch: exit code $?, after:"; grep -vE '^\[ *(RUN|OK|SKIPPED) *\]|failed 0$' "$scratch/run" | tail -n 40; }
+		grep -E '^(skipped:|\[  PASSED|  .* once +[0-9]+, for good )' "$scratch/run"
 	done
 }
 

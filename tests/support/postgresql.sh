@@ -42,11 +42,13 @@ make_postgresql()
 
 # start_postgresql [COMMAND...]: by way of COMMAND, which must exec it, as what
 # $postgresql_as makes of us. Small where it is not asked for: 2 MiB of shared buffers
-# (or $postgresql_buffers), no helpers that it can do without.
+# (or $postgresql_buffers), no helpers that it can do without, no huge pages, which by default
+# it takes where a pool has some: a test's that runs at the same time.
 start_postgresql()
 {
 	"$@" "$postgresql_bin/postgres" -D "$postgresql_dir/data" -k "$postgresql_dir" -c listen_addresses= \
-		-c shared_buffers="${postgresql_buffers:-2MB}" -c max_connections=8 -c max_locks_per_transaction=10 \
+		-c shared_buffers="${postgresql_buffers:-2MB}" -c huge_pages=off \
+		-c max_connections=8 -c max_locks_per_transaction=10 \
 		-c autovacuum=off -c max_worker_processes=0 -c max_parallel_workers=0 -c max_wal_senders=0 \
 		-c wal_level=minimal -c fsync=off -c jit=off -c dynamic_shared_memory_type=mmap \
 		>"$scratch/postgresql.log" 2>&1 &
