@@ -173,7 +173,8 @@ function(jemalloc_build)
   jemalloc_run("linking" ${source} ${CMAKE_LINKER} -r -o linked.o ${originals}
     --whole-archive lib/libjemalloc_pic.a)
   # Its options are fixed: no environment variable and no /etc/malloc.conf reaches it.
-  set(fixed --redefine-sym=secure_getenv=sparena_no_environment --redefine-sym=readlink=sparena_no_link)
+  set(fixed --redefine-sym=secure_getenv=sparena_no_environment --redefine-sym=readlink=sparena_no_link
+    --redefine-sym=pthread_atfork=sparena_at_fork)
   if(NOT dropin)
     # Nobody pays for heaps who has none.
     jemalloc_run("renaming" ${source} ${CMAKE_OBJCOPY} ${fixed} --remove-section=.init_array

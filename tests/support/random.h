@@ -12,9 +12,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-static uint64_t random_state;
-static unsigned random_seed;
-static unsigned long random_op;
+/* Weak: one of each for all files of a program. */
+__attribute__((weak)) uint64_t random_state;
+__attribute__((weak)) unsigned random_seed;
+__attribute__((weak)) unsigned long random_op;
 
 static inline unsigned long environment_number(const char *name, unsigned long otherwise)
 {
@@ -31,13 +32,18 @@ static inline void random_start(unsigned stream)
 	random_op = 0;
 }
 
-/* xorshift64*, Vigna 2014 */
+/* xorshift64*, Vigna 2014. Each thread has a state of its own, which is not 0. */
+static inline uint64_t random_step(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545F4914F6CDD1Du;
+}
+
 static inline uint64_t random_next(void)
 {
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return random_state * 0x2545F4914F6CDD1Du;
+	return random_step(&random_state);
 }
 
 /* A number in [0, n). */

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A number of /proc/self/status, in KiB; -1: there is none of that name. */
-static inline long status_kib(const char *name)
+/* A number of a file of /proc/self, in KiB; -1: there is none of that name. */
+static inline long proc_kib(const char *path, const char *name)
 {
 	char line[256];
 	long value = -1;
-	FILE *f = fopen("/proc/self/status", "r");
+	FILE *f = fopen(path, "r");
 	if (!f)
 		abort();
 	while (fgets(line, sizeof line, f))
@@ -21,5 +21,7 @@ static inline long status_kib(const char *name)
 	fclose(f);
 	return value;
 }
+
+static inline long status_kib(const char *name) { return proc_kib("/proc/self/status", name); }
 
 #endif
