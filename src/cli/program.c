@@ -118,8 +118,8 @@ static bool find_places(struct places *p, const char *installed)
 {
 	if (!own_directory(p->beside))
 		return false;
-	snprintf(p->installed, sizeof(p->installed), "%s/%s", p->beside, installed);
-	return true;
+	int length = snprintf(p->installed, sizeof(p->installed), "%s/%s", p->beside, installed);
+	return length > 0 && (size_t)length < sizeof(p->installed);
 }
 
 const char *cli_look_for_library(void)

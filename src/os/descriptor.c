@@ -293,7 +293,7 @@ static int seek(int fd, size_t at, size_t end, int whence, size_t *out)
 
 int os_data_bytes(int fd, size_t offset, size_t length, size_t *bytes)
 {
-	size_t end = offset + length, data, hole;
+	size_t end = offset + length, data = end, hole = end;
 
 	*bytes = 0;
 	for (size_t at = offset; at < end; at = hole) {
