@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Address space: mapped, opened, given back. */
 #define _GNU_SOURCE
 #include "os/os.h"
-#include "os/retry.h"
+#include "os/result.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -11,21 +12,6 @@
 #ifndef MAP_HUGE_SHIFT
 #define MAP_HUGE_SHIFT 26
 #endif
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
-#ifndef MADV_COLD
-#define MADV_COLD 20
-#endif
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
@@ -34,29 +20,6 @@
 size_t os_page_size(void)
 {
 	return (size_t)sysconf(_SC_PAGESIZE);
-}
-
-/* Turns the result of a system call into 0 or -errno, with errno put back. */
-static int result(int r, int saved_errno)
-{
-	int error = errno;
-
-	if (r != -1)
-		return 0;
-	errno = saved_errno;
-	return -error;
-}
-
-static int advise(void *addr, size_t size, int advice)
-{
-	int saved_errno = errno;
-	int tries = 0;
-	int r;
-
-	do {
-		r = result(madvise(addr, size, advice), saved_errno);
-	} while ((r == -EINTR || r == -EAGAIN) && ++tries < RETRIES);
-	return r;
 }
 
 /* What mmap(2) is to put where. */
@@ -83,7 +46,7 @@ int os_release(void *addr, size_t size)
 {
 	int saved_errno = errno;
 
-	return result(munmap(addr, size), saved_errno);
+	return os_result(munmap(addr, size), saved_errno);
 }
 
 /* Cuts what lies outside [start, start + size) off a mapping of `total` bytes. */
@@ -201,7 +164,7 @@ static int protect(void *addr, size_t size, int protection)
 {
 	int saved_errno = errno;
 
-	return result(mprotect(addr, size, protection), saved_errno);
+	return os_result(mprotect(addr, size, protection), saved_errno);
 }
 
 int os_open(void *addr, size_t size)
@@ -212,70 +175,6 @@ int os_open(void *addr, size_t size)
 int os_close(void *addr, size_t size)
 {
 	return protect(addr, size, PROT_NONE);
-}
-
-int os_populate(void *addr, size_t size)
-{
-	return advise(addr, size, MADV_POPULATE_WRITE);
-}
-
-int os_populate_read(void *addr, size_t size)
-{
-	return advise(addr, size, MADV_POPULATE_READ);
-}
-
-/* An atomic read-modify-write, as another thread may be using the byte: which ThreadSanitizer
- * takes for a race. Of a zero that it knew of, Clang would make a mere read. */
-__attribute__((no_sanitize("thread"))) void os_touch(void *addr, size_t size, size_t page_size)
-{
-	volatile unsigned char *p = addr;
-	unsigned char nothing = 0;
-
-	__asm__("" : "+r"(nothing));
-	for (size_t offset = 0; offset < size; offset += page_size)
-		__atomic_fetch_or(p + offset, nothing, __ATOMIC_RELAXED);
-}
-
-int os_discard(void *addr, size_t size)
-{
-	int r = advise(addr, size, MADV_DONTNEED);
-
-	return r == -EINVAL ? advise(addr, size, MADV_DONTNEED_LOCKED) : r;
-}
-
-int os_remove(void *addr, size_t size)
-{
-	return advise(addr, size, MADV_REMOVE);
-}
-
-int os_advise_huge(void *addr, size_t size, bool huge)
-{
-	return advise(addr, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-}
-
-int os_advise_random(void *addr, size_t size)
-{
-	return advise(addr, size, MADV_RANDOM);
-}
-
-int os_advise_cold(void *addr, size_t size)
-{
-	return advise(addr, size, MADV_COLD);
-}
-
-int os_dont_fork(void *addr, size_t size)
-{
-	return advise(addr, size, MADV_DONTFORK);
-}
-
-int os_wipe_on_fork(void *addr, size_t size)
-{
-	return advise(addr, size, MADV_WIPEONFORK);
-}
-
-int os_dump(void *addr, size_t size, bool dump)
-{
-	return advise(addr, size, dump ? MADV_DODUMP : MADV_DONTDUMP);
 }
 
 /* What mremap(2) does with a shared mapping whose old size is 0: a second one of the same. */
@@ -290,7 +189,7 @@ int os_lend(void *addr, size_t size, void **out)
 		return r;
 	r = protect(p, size, PROT_READ);
 	if (r == 0)
-		r = advise(p, size, MADV_DOFORK);
+		r = os_advise(p, size, MADV_DOFORK);
 	if (r == 0)
 		*out = p;
 	else
@@ -302,5 +201,5 @@ int os_name(void *addr, size_t size, const char *name)
 {
 	int saved_errno = errno;
 
-	return result(prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, addr, size, name), saved_errno);
+	return os_result(prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, addr, size, name), saved_errno);
 }

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- memory (os/memory.c, os/resident.c) ----------------------------------- */
+/* ---- memory (os/memory.c, os/advice.c, os/resident.c) ----------------------------------- */
 
 /* Size of a base page, sysconf(3) _SC_PAGESIZE. */
 size_t os_page_size(void);
