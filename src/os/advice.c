@@ -13,6 +13,9 @@
 #ifndef MADV_COLD
 #define MADV_COLD 20
 #endif
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
+#endif
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
@@ -82,6 +85,21 @@ int os_advise_random(void *addr, size_t size)
 int os_advise_cold(void *addr, size_t size)
 {
 	return os_advise(addr, size, MADV_COLD);
+}
+
+int os_advise_pageout(void *addr, size_t size)
+{
+	return os_advise(addr, size, MADV_PAGEOUT);
+}
+
+int os_advise_willneed(void *addr, size_t size)
+{
+	return os_advise(addr, size, MADV_WILLNEED);
+}
+
+int os_advise_merge(void *addr, size_t size, bool merge)
+{
+	return os_advise(addr, size, merge ? MADV_MERGEABLE : MADV_UNMERGEABLE);
 }
 
 int os_dont_fork(void *addr, size_t size)

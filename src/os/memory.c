@@ -12,6 +12,12 @@
 #ifndef MAP_HUGE_SHIFT
 #define MAP_HUGE_SHIFT 26
 #endif
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT 1
+#endif
+#ifndef PR_GET_MEMORY_MERGE
+#define PR_GET_MEMORY_MERGE 68
+#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
@@ -202,4 +208,28 @@ int os_name(void *addr, size_t size, const char *name)
 	int saved_errno = errno;
 
 	return os_result(prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, addr, size, name), saved_errno);
+}
+
+bool os_merges_all(void)
+{
+	int saved_errno = errno;
+	int r = prctl(PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
+
+	errno = saved_errno;
+	return r == 1;
+}
+
+int os_lock(void *addr, size_t size, bool now)
+{
+	int saved_errno = errno;
+	int r = os_result(mlock2(addr, size, now ? 0 : MLOCK_ONFAULT), saved_errno);
+
+	return r == -EAGAIN ? -ENOMEM : r; /* some page could not be had */
+}
+
+int os_unlock(void *addr, size_t size)
+{
+	int saved_errno = errno;
+
+	return os_result(munlock(addr, size), saved_errno);
 }

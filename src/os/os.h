@@ -113,6 +113,32 @@ int os_advise_random(void *addr, size_t size);
  * discarded huge page at once. */
 int os_advise_cold(void *addr, size_t size);
 
+/*
+ * MADV_PAGEOUT: writes pages out, private ones and those of memory files to swap, and takes
+ * them from the page tables. What cannot go stays: pages that others use too, and all where
+ * there is no swap. -EINVAL: a locked mapping, one of huge pages of a pool, or a kernel
+ * before 5.4.
+ */
+int os_advise_pageout(void *addr, size_t size);
+
+/* MADV_WILLNEED: begins to read in what is in swap or in a file, and does not wait for it. */
+int os_advise_willneed(void *addr, size_t size);
+
+/* Whether the kernel may make one page of private pages that are alike (KSM), MADV_MERGEABLE
+ * or MADV_UNMERGEABLE; the latter parts what is one. -EINVAL: a kernel without KSM. */
+int os_advise_merge(void *addr, size_t size, bool merge);
+
+/* Whether it does that in all of the process's memory, prctl(2) PR_GET_MEMORY_MERGE. */
+bool os_merges_all(void);
+
+/*
+ * Keeps pages from being written out, mlock2(2): `now`, after all of them were populated;
+ * else each from when it is populated. -ENOMEM: more than RLIMIT_MEMLOCK, too many mappings,
+ * or no memory; -EPERM: RLIMIT_MEMLOCK is 0. os_unlock: ends that, munlock(2).
+ */
+int os_lock(void *addr, size_t size, bool now);
+int os_unlock(void *addr, size_t size);
+
 /* MADV_DONTFORK: a child of fork(2) has nothing at these addresses. */
 int os_dont_fork(void *addr, size_t size);
 
