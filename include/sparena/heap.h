@@ -61,6 +61,17 @@ size_t sparena_heap_usable_size(struct sparena_heap *h, void *p);
 int sparena_heap_purge(struct sparena_heap *h);
 
 /*
+ * Gives free memory back, and has the kernel write all blocks to swap, or to the file that
+ * they are in, madvise(2) MADV_PAGEOUT: for a cache that will not be used for a while. They
+ * stay charged, keep their contents, and come back when they are used, or freed: then without
+ * being read. What cannot go, as where there is no swap, stays in memory.
+ *
+ * Returns 0; -EINVAL: no such heap; -EOPNOTSUPP: locked memory, huge pages of a pool, or a
+ * kernel before 5.4; or -errno of madvise(2). Thread-safe.
+ */
+int sparena_heap_pageout(struct sparena_heap *h);
+
+/*
  * Changes the limit while in use; SIZE_MAX takes it away. One below what is in use gives
  * nothing back, but refuses all growth until enough was freed. Returns 0, or -EINVAL.
  */

@@ -10,6 +10,7 @@
 #ifndef SPARENA_REGION_H
 #define SPARENA_REGION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -70,6 +71,33 @@ size_t sparena_region_committed(const struct sparena_region *r);
  * Returns 0; -EINVAL: outside, or bytes is NULL; -ENOENT, -EACCES: no /proc; -EMFILE.
  */
 int sparena_region_resident(struct sparena_region *r, size_t offset, size_t length, size_t *bytes);
+
+/*
+ * *bytes = how much of what sparena_region_resident() counts is in swap. Shared memory on
+ * disks and huge pages of a pool are never. Returns as that; -EBADF: the program has closed
+ * the region's descriptor.
+ */
+int sparena_region_swapped(struct sparena_region *r, size_t offset, size_t length, size_t *bytes);
+
+/*
+ * Of what is committed in [offset, offset + length), whole granules. It stays committed and
+ * charged, with its contents: its backing may be swap, or the file, for a while.
+ *
+ * cold: it is written out before other memory when that gets short, madvise(2) MADV_COLD.
+ * pageout: now, MADV_PAGEOUT; what cannot go, as where no swap is, stays.
+ * prefetch: it is read in again, in the background, MADV_WILLNEED; with `wait` all of it is
+ * mapped when the call returns, MADV_POPULATE_READ: reading it waits for no disk.
+ * populate_read: that alone. Pages of a file do not get dirty.
+ *
+ * Returns 0; -EINVAL: outside the region, empty, or no multiple of the granule; -EOPNOTSUPP,
+ * of cold and pageout: locked memory, huge pages of a pool, or a kernel before 5.4; -ENOMEM,
+ * of the others: the machine or a cgroup has no room for it, some of it may be back; -EIO,
+ * -EHWPOISON: the kernel could not read it.
+ */
+int sparena_region_cold(struct sparena_region *r, size_t offset, size_t length);
+int sparena_region_pageout(struct sparena_region *r, size_t offset, size_t length);
+int sparena_region_prefetch(struct sparena_region *r, size_t offset, size_t length, bool wait);
+int sparena_region_populate_read(struct sparena_region *r, size_t offset, size_t length);
 
 /*
  * Changes the limit while in use; SIZE_MAX takes it away. One below what is committed

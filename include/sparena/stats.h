@@ -23,7 +23,7 @@ struct sparena_stats {
 	uint64_t limit;          /* most that may be charged, metadata included; UINT64_MAX: none */
 	uint64_t committed;      /* data charged now */
 	uint64_t committed_peak; /* most data that was ever charged */
-	uint64_t resident;       /* data and metadata resident by the kernel's own view */
+	uint64_t resident;       /* data and metadata resident or in swap, by the kernel's own view */
 	uint64_t metadata;       /* the allocator's own memory, charged beside `committed` */
 	uint64_t reserved;       /* address space reserved for data */
 	uint64_t allocated;      /* in blocks that the program holds, page runs of caches included */
@@ -40,6 +40,7 @@ struct sparena_stats {
 	uint64_t guarded;        /* steps of growth refused because the machine or a cgroup had no room */
 	uint64_t helper_lost;    /* helper processes (guard:helper) that were killed, of all heaps */
 	uint64_t lazy;           /* charged beside `committed` for blocks above lazy_above, not populated */
+	uint64_t swapped;        /* of `resident`, in swap */
 };
 
 /*

@@ -18,8 +18,10 @@ static int anon_prefer_huge(struct backing *b, size_t offset, size_t length, boo
 	return err == -EINVAL ? 0 : err; /* a kernel without THP has nothing to prefer */
 }
 
+typedef int part_work(struct backing *b, size_t offset, size_t size);
+
 /* Calls fn on each run of equal bits in the chunk's map of parts. */
-static int each_part(struct backing *b, size_t chunk, unsigned parts, int (*fn)(void *, size_t))
+static int each_part(struct backing *b, size_t chunk, unsigned parts, part_work *fn)
 {
 	size_t part_size = BACKING_HUGE_SIZE / 32;
 	for (unsigned i = 0; i < 32;) {
@@ -30,21 +32,20 @@ static int each_part(struct backing *b, size_t chunk, unsigned parts, int (*fn)(
 		unsigned first = i;
 		while (i < 32 && (parts >> i & 1))
 			i++;
-		int err = fn(b->base + chunk + first * part_size, (i - first) * part_size);
+		int err = fn(b, chunk + first * part_size, (i - first) * part_size);
 		if (err)
 			return err;
 	}
 	return 0;
 }
 
-static int touch_part(void *addr, size_t size)
+static int make_cold(struct backing *b, size_t offset, size_t size)
 {
-	os_touch(addr, size, os_page_size());
-	return 0;
+	return os_advise_cold(b->base + offset, size);
 }
 
 /* As each_part(), where there is no way back: what fails is tried again. */
-static int insist(struct backing *b, size_t chunk, unsigned parts, int (*fn)(void *, size_t))
+static int insist(struct backing *b, size_t chunk, unsigned parts, part_work *fn)
 {
 	int err = -EAGAIN;
 	for (int tries = 0; err && tries < 3; tries++)
@@ -64,15 +65,15 @@ static int anon_thin(struct backing *b, size_t chunk, unsigned keep)
 	/* Without it the kernel would fill the chunk again, behind our back. */
 	int err = os_advise_huge(b->base + chunk, BACKING_HUGE_SIZE, false);
 	if (!err)
-		err = each_part(b, chunk, ~keep, os_discard);
+		err = each_part(b, chunk, ~keep, backing_discard_private);
 	if (err) {
 		/* Some of the part may be gone already: it is there again, as zeros. */
 		(void)backing_populate(b, chunk, BACKING_HUGE_SIZE);
 		(void)anon_prefer_huge(b, chunk, BACKING_HUGE_SIZE, true);
 		return err;
 	}
-	(void)insist(b, chunk, keep, os_advise_cold);
-	(void)insist(b, chunk, keep, b->can_populate ? os_populate : touch_part);
+	(void)insist(b, chunk, keep, make_cold);
+	(void)insist(b, chunk, keep, backing_populate_in_core);
 	return 0;
 }
 

@@ -79,6 +79,7 @@ struct backing {
 	size_t size;      /* bytes reserved */
 	size_t page_size; /* of the pages that it is made of */
 	bool can_populate;   /* the kernel has MADV_POPULATE_WRITE */
+	bool on_disk;        /* shared ones: what is written out goes to the file, and not to swap */
 	bool allocates;      /* shared ones: room is taken by fallocate(2) first */
 	struct os_file file; /* shared ones: whose pages they are; fd -1: private */
 	char *lent;          /* during fork(2): a second mapping, which the child inherits; or NULL */
@@ -101,6 +102,29 @@ extern const struct backing_ops backing_lazy;
 /* Populates a range of a shared backing, as ops->populate, for which somebody else has
  * taken the room. */
 int backing_populate_taken(struct backing *b, size_t offset, size_t length);
+
+/* ---- advice (backing/advice.c) ------------------------------------------------ */
+
+enum backing_advice {
+	BACKING_COLD,     /* to be written out before others when memory is short, MADV_COLD */
+	BACKING_PAGEOUT,  /* to be written out now, MADV_PAGEOUT */
+	BACKING_WILLNEED, /* to be read in, without waiting for that, MADV_WILLNEED */
+	BACKING_READ,     /* mapped to be read when it returns, MADV_POPULATE_READ */
+};
+
+/*
+ * Tells the kernel of a range that is populated. 0; -EOPNOTSUPP: to be written out is nothing
+ * for what is locked or of a pool's huge pages, nor for kernels before 5.4; -EIO, -EHWPOISON:
+ * a page cannot be read any more; -ENOMEM.
+ */
+int backing_advise(struct backing *b, size_t offset, size_t length, enum backing_advice advice);
+
+/* Bytes of the range that are in swap, and count as taking memory. Errors of os_resident();
+ * -EBADF: the descriptor is lost. */
+int backing_swapped(struct backing *b, size_t offset, size_t length, size_t *bytes);
+
+/* Whether some of a populated range would have to be read in to be used. */
+bool backing_is_out(struct backing *b, size_t offset, size_t length);
 
 /* ---- fork(2) of a shared backing (backing/child.c) ----------------------------- */
 
@@ -141,6 +165,9 @@ bool backing_is_view(const struct backing *b);
 
 /* Populates in pieces, by MADV_POPULATE_WRITE or by touching. -ENOMEM: the backing is full. */
 int backing_populate(struct backing *b, size_t offset, size_t length);
+
+/* The same of those pages that are in memory: what is in swap stays there. */
+int backing_populate_in_core(struct backing *b, size_t offset, size_t length);
 
 /* Private anonymous memory of small pages: reserved, and given back by MADV_DONTNEED. */
 int backing_open_private(struct backing *b, const struct backing_config *config);

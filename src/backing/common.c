@@ -29,6 +29,33 @@ int backing_populate(struct backing *b, size_t offset, size_t length)
 	return err == -EFAULT ? -ENOMEM : err; /* both mean: the backing has no more */
 }
 
+static int populate_cored(struct backing *b, size_t offset, const unsigned char *in_core, size_t pages)
+{
+	int err = 0;
+	for (size_t i = 0; i < pages && !err; i++) {
+		size_t first = i;
+		while (i < pages && in_core[i] & 1)
+			i++;
+		if (i > first)
+			err = backing_populate(b, offset + first * b->page_size, (i - first) * b->page_size);
+	}
+	return err;
+}
+
+int backing_populate_in_core(struct backing *b, size_t offset, size_t length)
+{
+	unsigned char in_core[512];
+	size_t step = sizeof in_core * b->page_size;
+	int err = 0;
+	for (size_t done = 0; done < length && !err; done += step) {
+		size_t part = size_min(length - done, step);
+		err = os_core_pages(b->base + offset + done, part, in_core);
+		if (!err)
+			err = populate_cored(b, offset + done, in_core, part / b->page_size);
+	}
+	return err;
+}
+
 int backing_open_private(struct backing *b, const struct backing_config *c)
 {
 	void *base;

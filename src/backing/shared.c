@@ -68,7 +68,8 @@ static int prepare(struct backing *b)
 	enum os_filesystem kind;
 	size_t page;
 	int err = os_filesystem(b->file.fd, &kind, &page);
-	if (!err && kind == OS_FS_DISK)
+	b->on_disk = !err && kind == OS_FS_DISK;
+	if (b->on_disk)
 		err = os_advise_random(b->base, b->size);
 	return err ? err : choose_way(b, kind);
 }

@@ -159,6 +159,9 @@ bool heap_lost_child(void);
 /* Gives all free memory of a heap back. Returns bytes. */
 size_t heap_purge(struct heap *h);
 
+/* Gives free memory back, and has blocks written to swap. Errors of region_advise(). */
+int heap_page_out(struct heap *h);
+
 /* Fills *s; resident, which costs time, only when wanted. */
 void heap_stats(struct heap *h, struct sparena_stats *s, bool resident);
 

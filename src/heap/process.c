@@ -77,6 +77,13 @@ size_t heap_purge(struct heap *h)
 	return heap_trim(h, SIZE_MAX);
 }
 
+int heap_page_out(struct heap *h)
+{
+	(void)heap_purge(h); /* what nobody uses is not worth swap */
+	int err = h->data.base ? pages_page_out(&h->pages) : 0;
+	return err || !h->lazy.base ? err : pages_page_out(&h->lazy_pages);
+}
+
 static uint64_t count_of(const _Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
@@ -84,32 +91,30 @@ static uint64_t count_of(const _Atomic uint64_t *counter)
 
 static uint64_t exhausted(const struct pages *p) { return __atomic_load_n(&p->exhausted, __ATOMIC_RELAXED); }
 
+/* What the kernel says of a range: region_resident(), region_swapped(). */
+typedef int measure(struct region *r, size_t offset, size_t length, size_t *bytes);
+
+static size_t measured(struct region *r, size_t from, size_t end, measure *of)
+{
+	size_t bytes = 0;
+	return end > from && of(r, from, end - from, &bytes) == 0 ? bytes : 0;
+}
+
 /* Of what lies below the frontiers: above them nothing was ever touched. */
-static size_t resident_in(struct pages *p)
+static size_t measured_pages(struct pages *p, measure *of)
 {
 	size_t total = 0;
-	for (int kind = 0; kind < PAGES_KINDS; kind++) {
-		size_t from = p->zone[kind].start, bytes = 0;
-		size_t length = pages_frontier(p, kind) - from;
-		if (length && region_resident(p->region, p->from + from, length, &bytes) == 0)
-			total += bytes;
-	}
+	for (int kind = 0; kind < PAGES_KINDS; kind++)
+		total += measured(p->region, p->from + p->zone[kind].start, p->from + pages_frontier(p, kind), of);
 	return total;
 }
 
-static uint64_t resident_bytes(struct heap *h)
+static uint64_t measured_heap(struct heap *h, measure *of)
 {
-	size_t total = resident_in(&h->pages) + (h->lazy.base ? resident_in(&h->lazy_pages) : 0);
-	struct { size_t from, end; } parts[] = {
-		{ 0, h->blocks_at },
-		{ h->blocks_at, h->meta_pages.from + pages_frontier(&h->meta_pages, PAGES_SMALL) },
-	};
-	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-		size_t bytes = 0;
-		if (region_resident(&h->meta, parts[i].from, parts[i].end - parts[i].from, &bytes) == 0)
-			total += bytes;
-	}
-	return total;
+	size_t blocks_end = h->blocks_at;
+	size_t caches_end = h->meta_pages.from + pages_frontier(&h->meta_pages, PAGES_SMALL);
+	return measured_pages(&h->pages, of) + (h->lazy.base ? measured_pages(&h->lazy_pages, of) : 0) +
+	       measured(&h->meta, 0, blocks_end, of) + measured(&h->meta, blocks_end, caches_end, of);
 }
 
 void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
@@ -122,7 +127,7 @@ void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
 		.limit = budget_limit(&h->budget) == CONF_UNLIMITED ? UINT64_MAX : budget_limit(&h->budget),
 		.committed = region_committed(&h->data),
 		.committed_peak = counts.committed_peak,
-		.resident = resident ? resident_bytes(h) : 0,
+		.resident = resident ? measured_heap(h, region_resident) : 0,
 		.metadata = region_committed(&h->meta),
 		.reserved = h->data.size + h->lazy.size,
 		.allocated = h == &heap_process ? je_allocated() : je_arena_allocated(h->arena),
@@ -139,6 +144,7 @@ void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
 		.guarded = counts.guarded + meta_counts.guarded,
 		.helper_lost = charger_lost(&guard_of_process()->charger),
 		.lazy = region_committed(&h->lazy),
+		.swapped = resident ? measured_heap(h, region_swapped) : 0,
 	};
 }
 

@@ -189,6 +189,15 @@ int sparena_heap_purge(struct sparena_heap *h)
 	return 0;
 }
 
+int sparena_heap_pageout(struct sparena_heap *h)
+{
+	struct heap *heap = inside(h);
+	if (!heap)
+		return refuse(-EINVAL, "malloc is not sparena's: there is no heap NULL");
+	int err = heap_page_out(heap);
+	return err ? refuse(err, REGION_STAYS) : 0;
+}
+
 int sparena_heap_set_limit(struct sparena_heap *h, size_t bytes)
 {
 	struct heap *heap = inside(h);

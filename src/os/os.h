@@ -162,6 +162,13 @@ int os_name(void *addr, size_t size, const char *name);
  */
 int os_resident(const void *addr, size_t size, size_t *resident, size_t *swapped);
 
+/*
+ * Which pages of a range are in memory, whether the page table has them or not, mincore(2):
+ * bit 0 of a byte a page; or how many bytes they are. -ENOMEM: not all of it is mapped.
+ */
+int os_core_pages(const void *addr, size_t size, unsigned char *pages);
+int os_in_core(const void *addr, size_t size, size_t *bytes);
+
 /* ---- files (os/file.c, os/field.c) ----------------------------------------- */
 
 /* Reads at most capacity-1 bytes of a file and terminates them. *length may be NULL. */

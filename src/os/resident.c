@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #define _GNU_SOURCE
+#include "base/base.h"
 #include "os/machine.h"
 #include "os/os.h"
+#include "os/result.h"
 #include "os/retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* Linux 6.7's ioctl on /proc/PID/pagemap, which tells the zero page apart. From
@@ -168,5 +171,30 @@ int os_resident(const void *addr, size_t size, size_t *resident, size_t *swapped
 	*resident = f.resident;
 	if (swapped != NULL)
 		*swapped = f.swapped;
+	return 0;
+}
+
+int os_core_pages(const void *addr, size_t size, unsigned char *pages)
+{
+	int saved_errno = errno;
+
+	return os_result(mincore((char *)(uintptr_t)addr, size, pages), saved_errno);
+}
+
+int os_in_core(const void *addr, size_t size, size_t *bytes)
+{
+	unsigned char pages[1024];
+	size_t page = os_page_size(), step = sizeof(pages) * page;
+
+	*bytes = 0;
+	for (size_t done = 0; done < size; done += step) {
+		size_t length = size_min(size - done, step);
+		int r = os_core_pages((const char *)addr + done, length, pages);
+
+		if (r != 0)
+			return r;
+		for (size_t i = 0; i < length / page; i++)
+			*bytes += pages[i] & 1 ? page : 0;
+	}
 	return 0;
 }

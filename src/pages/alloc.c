@@ -306,6 +306,8 @@ static uint64_t epoch_of_free(struct pages *p, size_t frees, size_t bytes)
 
 void pages_free(struct pages *p, size_t offset, size_t bytes)
 {
+	if (unlikely(atomic_load_explicit(&p->paged_out, memory_order_relaxed)) && pages_free_swapped(p, offset, bytes))
+		return;
 	if (pages_has_shards(p) && pages_shard_free(p, offset, bytes))
 		return;
 	pages_lock(p);

@@ -9,16 +9,8 @@
  * of which has its price: a MiB some 70 us, of shared ones 260, of a disk's file 500. */
 #define TICK_NS 400000
 #define TICK_SMALL (512 * KiB)
-#define BATCH 16u
 
 #define ANY_AGE UINT64_MAX
-
-struct batch {
-	unsigned count;
-	size_t offset[BATCH];
-	size_t length[BATCH];
-	enum pages_kind kind[BATCH];
-};
 
 /* ---- what may go, with the lock held --------------------------------------- */
 
@@ -28,14 +20,14 @@ static bool is_due(const struct pages *p, size_t granule, uint64_t epoch)
 	return epoch == ANY_AGE || (uint16_t)(epoch - p->stamps[granule]) > PAGES_EPOCHS_PER_DECAY;
 }
 
-static enum pages_kind kind_at(struct pages *p, size_t offset)
+enum pages_kind pages_kind_at(struct pages *p, size_t offset)
 {
 	if (offset < p->zone[PAGES_HUGE].start)
 		return PAGES_SMALL;
 	return region_unit(p->region, p->from + offset) == CHUNK_SIZE ? PAGES_HUGE : PAGES_SMALL;
 }
 
-static void take_out(struct pages *p, struct batch *b, enum pages_kind kind, size_t offset, size_t length)
+static void take_out(struct pages *p, struct pages_batch *b, enum pages_kind kind, size_t offset, size_t length)
 {
 	pages_take_resident(p, offset, length);
 	b->offset[b->count] = offset;
@@ -45,7 +37,7 @@ static void take_out(struct pages *p, struct batch *b, enum pages_kind kind, siz
 }
 
 /* A huge chunk goes whole or not at all. */
-static size_t collect_huge(struct pages *p, size_t chunk, uint64_t epoch, struct batch *b)
+static size_t collect_huge(struct pages *p, size_t chunk, uint64_t epoch, struct pages_batch *b)
 {
 	if (!pages_is_resident(p, chunk * CHUNK_SIZE, CHUNK_SIZE))
 		return 0;
@@ -63,11 +55,11 @@ static bool granule_may_go(struct pages *p, size_t granule, uint64_t epoch)
 }
 
 /* Granules that begin in the chunk; larger ones than a chunk begin in a few of them only. */
-static size_t collect_small(struct pages *p, size_t chunk, uint64_t epoch, size_t want, struct batch *b)
+static size_t collect_small(struct pages *p, size_t chunk, uint64_t epoch, size_t want, struct pages_batch *b)
 {
 	size_t got = 0;
 	size_t end = ((chunk + 1) * CHUNK_SIZE - 1) / p->granule + 1;
-	for (size_t g = size_up(chunk * CHUNK_SIZE, p->granule) / p->granule; g < end && b->count < BATCH && got < want;
+	for (size_t g = size_up(chunk * CHUNK_SIZE, p->granule) / p->granule; g < end && b->count < PAGES_BATCH && got < want;
 	     g++) {
 		size_t first = g;
 		while (g < end && (g - first) * p->granule < want - got && granule_may_go(p, g, epoch))
@@ -96,9 +88,9 @@ static void mend(struct pages *p, size_t offset)
 	pages_put_absent(p, err ? PAGES_SMALL : PAGES_HUGE, chunk, CHUNK_SIZE);
 }
 
-static size_t discard(struct pages *p, const struct batch *b)
+size_t pages_discard(struct pages *p, const struct pages_batch *b)
 {
-	int err[BATCH];
+	int err[PAGES_BATCH];
 	size_t freed = 0;
 	for (unsigned i = 0; i < b->count; i++)
 		err[i] = region_decommit(p->region, p->from + b->offset[i], b->length[i]);
@@ -163,23 +155,23 @@ struct effort {
 };
 
 /* Fills a batch from *cursor on; *cursor is past the last chunk when all were seen. */
-static size_t collect(struct pages *p, const struct effort *e, size_t want, size_t *cursor, struct batch *b)
+static size_t collect(struct pages *p, const struct effort *e, size_t want, size_t *cursor, struct pages_batch *b)
 {
 	size_t total = p->size / CHUNK_SIZE, got = 0, small = 0;
 	b->count = 0;
 	pages_recent_flush(p);
-	for (unsigned looked = 0; looked < 256 && b->count < BATCH && got < want; looked++) {
+	for (unsigned looked = 0; looked < 256 && b->count < PAGES_BATCH && got < want; looked++) {
 		*cursor = next_candidate(p, *cursor);
 		if (*cursor == total)
 			break;
 		size_t chunk = ordered_chunk(p, *cursor);
-		if (kind_at(p, chunk * CHUNK_SIZE) == PAGES_HUGE) {
+		if (pages_kind_at(p, chunk * CHUNK_SIZE) == PAGES_HUGE) {
 			got += collect_huge(p, chunk, e->epoch, b);
 		} else {
 			size_t n = collect_small(p, chunk, e->epoch, size_min(want - got, e->most_small - small), b);
 			got += n;
 			small += n;
-			if (b->count == BATCH || got >= want || small >= e->most_small)
+			if (b->count == PAGES_BATCH || got >= want || small >= e->most_small)
 				break; /* there may be more in this chunk */
 		}
 		++*cursor;
@@ -194,14 +186,14 @@ static size_t give_back(struct pages *p, const struct effort *e, size_t *cursor)
 	size_t total = p->size / CHUNK_SIZE, freed = 0;
 	uint64_t until = e->ns ? os_clock_ns() + e->ns : UINT64_MAX;
 	while (freed < e->want && *cursor < total) {
-		struct batch b;
+		struct pages_batch b;
 		pthread_mutex_lock(&p->lock);
 		while (p->forking)
 			pages_wait(p);
 		size_t taken = collect(p, e, e->want - freed, cursor, &b), gone = 0;
 		pthread_mutex_unlock(&p->lock);
 		if (b.count)
-			gone = discard(p, &b);
+			gone = pages_discard(p, &b);
 		freed += gone;
 		if (gone < taken)
 			break; /* the kernel would not: another time */
@@ -259,7 +251,7 @@ static size_t thin_one(struct pages *p, size_t *cursor)
 		if (*cursor >= huge)
 			break;
 		chunk = ordered_chunk(p, *cursor);
-		if (kind_at(p, chunk * CHUNK_SIZE) == PAGES_HUGE)
+		if (pages_kind_at(p, chunk * CHUNK_SIZE) == PAGES_HUGE)
 			break;
 	}
 	if (*cursor < huge) {

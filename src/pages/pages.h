@@ -84,6 +84,7 @@ struct pages {
 	_Atomic(struct shards *) shards; /* and it, once it was used; NULL before */
 	_Atomic bool sharding;           /* runs are taken from shards first */
 	_Atomic unsigned contended;      /* how often the lock was not free in this epoch */
+	_Atomic bool paged_out;          /* once: what is freed may be in swap */
 
 	pthread_mutex_t lock;    /* guards everything below */
 	pthread_cond_t changed;  /* an operation in flight ended */
@@ -147,6 +148,12 @@ void pages_free_at_once(struct pages *p, size_t offset, size_t bytes);
 
 /* Takes a run, or any part of one, back, and ticks. */
 void pages_free(struct pages *p, size_t offset, size_t bytes);
+
+/*
+ * Has all that is handed out written to swap (swapped.c), and from then on gives what of it
+ * is freed back instead of keeping it. 0, or an error of region_advise().
+ */
+int pages_page_out(struct pages *p);
 
 /*
  * Gives back up to `want` bytes of free runs now, of any age, if need be out of huge
@@ -244,6 +251,25 @@ bool pages_make_room(struct pages *p, size_t bytes);
 /* Moves a frontier so that a run of `bytes` can begin below it; if it is not at `from` any
  * more, somebody else has moved it, and the caller is to look again. Without the lock. */
 int pages_extend(struct pages *p, enum pages_kind kind, size_t from, size_t bytes);
+
+/* Runs on their way back, in no set, between pages_begin() and pages_end() (give_back.c). */
+#define PAGES_BATCH 16u
+struct pages_batch {
+	unsigned count;
+	size_t offset[PAGES_BATCH];
+	size_t length[PAGES_BATCH];
+	enum pages_kind kind[PAGES_BATCH];
+};
+
+/* In which way the place is committed now: chunks of the huge zone may be thinned. */
+enum pages_kind pages_kind_at(struct pages *p, size_t offset);
+
+/* Decommits a batch, and ends what pages_begin() began. Without the lock. Returns bytes. */
+size_t pages_discard(struct pages *p, const struct pages_batch *b);
+
+/* As pages_free(), for a run of which some is in swap; false: none is, and it was not
+ * taken back. Without the lock. */
+bool pages_free_swapped(struct pages *p, size_t offset, size_t bytes);
 
 /* Gives back what is due in `epoch`, if that was not done yet. Without the lock. */
 void pages_sweep(struct pages *p, uint64_t epoch);

@@ -187,15 +187,73 @@ size_t sparena_region_granule(const struct sparena_region *r) { return r->granul
 
 size_t sparena_region_committed(const struct sparena_region *r) { return budget_charged(&r->budget); }
 
-int sparena_region_resident(struct sparena_region *r, size_t offset, size_t length, size_t *bytes)
+static int check_question(const struct sparena_region *r, size_t offset, size_t length, const size_t *bytes)
 {
 	size_t end;
 	if (!is_ours(r))
 		return refuse(-EINVAL, "the region is shared memory of the process that forked this one");
 	if (!bytes || !size_add(offset, length, &end) || end > r->size)
 		return refuse(-EINVAL, "the range reaches outside the region, or bytes is NULL");
-	return region_resident(&r->region, offset, length, bytes);
+	return 0;
 }
+
+int sparena_region_resident(struct sparena_region *r, size_t offset, size_t length, size_t *bytes)
+{
+	int err = check_question(r, offset, length, bytes);
+	return err ? err : region_resident(&r->region, offset, length, bytes);
+}
+
+int sparena_region_swapped(struct sparena_region *r, size_t offset, size_t length, size_t *bytes)
+{
+	int err = check_question(r, offset, length, bytes);
+	return err ? err : region_swapped(&r->region, offset, length, bytes);
+}
+
+/* ---- advice -------------------------------------------------------------------------- */
+
+static const char *why_no_advice(int err)
+{
+	switch (err) {
+	case -EOPNOTSUPP:
+		return REGION_STAYS;
+	case -ENOMEM:
+		return "the machine or a cgroup has no room for what is to be read in";
+	default:
+		return "the kernel could not read it from swap, or from the file";
+	}
+}
+
+static int advise(struct sparena_region *r, size_t offset, size_t length, enum backing_advice advice)
+{
+	int err = check_range(r, offset, length);
+	if (err)
+		return err;
+	err = region_advise(&r->region, offset, length, advice);
+	return err ? refuse(err, why_no_advice(err)) : 0;
+}
+
+int sparena_region_cold(struct sparena_region *r, size_t offset, size_t length)
+{
+	return advise(r, offset, length, BACKING_COLD);
+}
+
+int sparena_region_pageout(struct sparena_region *r, size_t offset, size_t length)
+{
+	return advise(r, offset, length, BACKING_PAGEOUT);
+}
+
+int sparena_region_prefetch(struct sparena_region *r, size_t offset, size_t length, bool wait)
+{
+	int err = advise(r, offset, length, BACKING_WILLNEED);
+	return err || !wait ? err : advise(r, offset, length, BACKING_READ);
+}
+
+int sparena_region_populate_read(struct sparena_region *r, size_t offset, size_t length)
+{
+	return advise(r, offset, length, BACKING_READ);
+}
+
+/* ---- the whole ----------------------------------------------------------------------- */
 
 int sparena_region_set_limit(struct sparena_region *r, size_t bytes)
 {

@@ -218,6 +218,30 @@ bool region_is_committed(struct region *r, size_t offset, size_t length);
 /* Bytes of the range that are resident by the kernel's own view. */
 int region_resident(struct region *r, size_t offset, size_t length, size_t *bytes);
 
+/* Why region_advise() says -EOPNOTSUPP, for users. */
+#define REGION_STAYS \
+	"the kernel does not write this out: it is locked, or of huge pages of a pool, or Linux is older than 5.4"
+
+/*
+ * Tells the kernel of what is committed of a range (region/advise.c). Returns 0; -EINVAL as
+ * region_commit(); -ENOMEM: there is no room for what would come back; or an error of
+ * backing_advise().
+ */
+int region_advise(struct region *r, size_t offset, size_t length, enum backing_advice advice);
+
+/* Bytes of the range that are in swap; they count as resident. */
+int region_swapped(struct region *r, size_t offset, size_t length, size_t *bytes);
+
+/* Whether some of a committed range, of whole pages, would have to be read in to be used. */
+bool region_is_out(struct region *r, size_t offset, size_t length);
+
+/*
+ * Puts new pages, which read zero, in the place of committed ones that nobody uses, so that
+ * they are not read in; nothing is done where the guard sees no room. The granules that they
+ * lie in must stay committed meanwhile.
+ */
+void region_renew(struct region *r, size_t offset, size_t length);
+
 /* How much more room the guard would have needed to grant what it refused last; 0: it
  * granted the last request. What is freed beyond that lets it grant the same. */
 size_t region_lack(const struct region *r);

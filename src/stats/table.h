@@ -11,7 +11,7 @@
 	X(limit, bytes, "Most memory that may be charged, metadata included")                      \
 	X(committed, bytes, "Data charged now")                                                    \
 	X(committed_peak, bytes, "Most data that was ever charged")                                \
-	X(resident, bytes, "Data and metadata resident by the kernel's own view")                  \
+	X(resident, bytes, "Data and metadata resident or in swap, by the kernel's own view")       \
 	X(metadata, bytes, "The allocator's own memory, charged beside committed")                 \
 	X(reserved, bytes, "Address space reserved for data")                                      \
 	X(allocated, bytes, "In blocks that the program holds, page runs of caches included")      \
@@ -27,6 +27,7 @@
 	X(granule, bytes, "Smallest unit that is committed")                                       \
 	X(guarded, count, "Steps of growth refused because the machine or a cgroup had no room")   \
 	X(helper_lost, count, "Helper processes that were killed, of all heaps")                   \
-	X(lazy, bytes, "Charged beside committed for blocks above lazy_above, not populated")
+	X(lazy, bytes, "Charged beside committed for blocks above lazy_above, not populated") \
+	X(swapped, bytes, "Of resident, in swap")
 
 #endif

@@ -78,6 +78,12 @@ static unsigned advice_call(int advice)
 		return ADVISE_HUGE;
 	case MADV_COLD:
 		return ADVISE_COLD;
+	case MADV_PAGEOUT:
+		return ADVISE_PAGEOUT;
+	case MADV_WILLNEED:
+		return ADVISE_WILLNEED;
+	case MADV_POPULATE_READ:
+		return READ_PAGES;
 	case MADV_RANDOM:
 		return ADVISE_RANDOM;
 	case MADV_DONTFORK:
@@ -126,6 +132,7 @@ void *__wrap_mremap(void *addr, size_t old_size, size_t size, int flags, ...)
 }
 
 WRAP(UNMAP, int, munmap, (void *addr, size_t size), addr, size)
+WRAP(IN_CORE, int, mincore, (void *addr, size_t size, unsigned char *pages), addr, size, pages)
 WRAP(PROTECT, int, mprotect, (void *addr, size_t size, int protection), addr, size, protection)
 
 /* Of all variadic ones the C library's take as many words as there can be, too. */

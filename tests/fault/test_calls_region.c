@@ -158,6 +158,20 @@ static void change_limit(void)
 	MUST(sparena_region_set_limit(r, SIZE_MAX) == 0);
 }
 
+/* Whatever comes of it: what is committed stays, and nothing else gets a page. */
+static void advise(void)
+{
+	size_t charged = sparena_region_committed(r), bytes;
+	(void)sparena_region_cold(r, 0, UNITS * unit);
+	(void)sparena_region_pageout(r, 0, UNITS * unit);
+	(void)sparena_region_populate_read(r, 0, UNITS * unit);
+	(void)sparena_region_swapped(r, 0, UNITS * unit, &bytes);
+	(void)sparena_region_prefetch(r, 0, UNITS * unit, true);
+	MUST_BE_EQUAL(sparena_region_committed(r), charged);
+	check_not_more_than_charged();
+	check_contents();
+}
+
 /* With the fault over: the books, then all of it is given back, and had again. */
 static void check_recovery(void)
 {
@@ -214,6 +228,7 @@ static void use_region(void)
 	(void)sparena_region_resident(r, 0, UNITS * unit, &bytes);
 	change_limit();
 	decommit(9, 4);
+	advise();
 	decommit(0, 1);
 	check_recovery();
 	point = p; /* the end may fail, too */

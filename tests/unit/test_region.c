@@ -779,6 +779,43 @@ static void public_region_on_this_backing(void **state)
 	sparena_region_release(r);
 }
 
+/* What is not committed gets no page by it, of a memory file neither. */
+static void advice_is_for_what_is_committed(void **state)
+{
+	(void)state;
+	NEEDS(1);
+	SKIP_UNLESS(strcmp(kind.name, "anon-8M") != 0, "no backing that a program could name");
+	struct sparena_region *r;
+	size_t bytes, g;
+	assert_int_equal(sparena_region_reserve(options_for("limit:1G"), 4 * G, &r), 0);
+	g = sparena_region_granule(r);
+	char *base = sparena_region_base(r);
+	bool stays = kind.page != 0;
+	assert_int_equal(sparena_region_commit(r, 0, g), 0);
+	assert_int_equal(sparena_region_commit(r, 2 * g, g), 0);
+	memset(base, 3, g);
+	memset(base + 2 * g, 4, g);
+	assert_int_equal(sparena_region_cold(r, 0, 4 * g), stays ? -EOPNOTSUPP : 0);
+	assert_int_equal(sparena_region_pageout(r, 0, 4 * g), stays ? -EOPNOTSUPP : 0);
+	assert_int_equal(sparena_region_prefetch(r, 0, 4 * g, false), 0);
+	assert_int_equal(sparena_region_prefetch(r, 0, 4 * g, true), 0);
+	assert_int_equal(sparena_region_populate_read(r, 0, 4 * g), 0);
+	assert_int_equal(sparena_region_resident(r, 0, 4 * g, &bytes), 0);
+	assert_int_equal(bytes, 2 * g);
+	assert_int_equal(sparena_region_committed(r), 2 * g);
+	assert_int_equal(sparena_region_swapped(r, 0, 4 * g, &bytes), 0);
+	assert_true(bytes <= 2 * g);
+	for (size_t i = 0; i < g; i += 512)
+		assert_true(base[i] == 3 && base[2 * g + i] == 4);
+
+	assert_int_equal(sparena_region_pageout(r, g / 2, g), -EINVAL);
+	assert_int_equal(sparena_region_cold(r, 0, sparena_region_size(r) + g), -EINVAL);
+	assert_int_equal(sparena_region_prefetch(r, 0, 0, true), -EINVAL);
+	assert_int_equal(sparena_region_swapped(r, 0, SIZE_MAX, &bytes), -EINVAL);
+	assert_int_equal(sparena_region_swapped(r, 0, g, NULL), -EINVAL);
+	sparena_region_release(r);
+}
+
 static void public_region_works(void **state)
 {
 	(void)state;
@@ -868,6 +905,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(threads_on_overlapping_ranges, make, drop),
 		cmocka_unit_test_setup_teardown(random_operations, make, drop),
 		cmocka_unit_test(public_region_on_this_backing),
+		cmocka_unit_test(advice_is_for_what_is_committed),
 		cmocka_unit_test(public_region_works),
 		cmocka_unit_test(public_region_of_huge_pages),
 		cmocka_unit_test(public_errors_say_why),
