@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "cli/check.h"
 #include "cli/cli.h"
+#include "cli/semantics.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -9,18 +10,22 @@
 
 #define COMMAND "sparena check"
 
+enum { SEMANTICS = 256 }; /* an option without a short form */
+
 static int print_help(void)
 {
 	printf("Usage: " COMMAND " [OPTION]...\n"
 	       "Says what this machine can back, what that means, and what to change where it cannot.\n\n"
 	       "  -j, --json             print one JSON object instead of lines\n"
 	       "  -o, --options=OPTIONS  check these too, as key:value,key:value, after SPARENA_CONF's\n"
+	       "      --semantics        try on this kernel what is documented of the calls that sparena is\n"
+	       "                         built on, instead\n"
 	       "  -h, --help             show this help\n\n"
 	       "OPTIONS, and their defaults:\n");
 	cli_print_options(CONF_SCOPE_PROCESS);
 	printf("\n"
-	       "The exit status is 1 when a problem keeps sparena from keeping its promise, 2 when the\n"
-	       "command line is wrong.\n");
+	       "The exit status is 1 when a problem keeps sparena from keeping its promise, or the kernel\n"
+	       "does not do as documented, 2 when the command line is wrong.\n");
 	return cli_finish(0);
 }
 
@@ -59,12 +64,13 @@ int cli_check(int argc, char **argv)
 	static const struct option longs[] = {
 		{"json", no_argument, NULL, 'j'},
 		{"options", required_argument, NULL, 'o'},
+		{"semantics", no_argument, NULL, SEMANTICS},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
 	const char *inherited = getenv("SPARENA_CONF");
 	struct cli_options o = {0};
-	bool json = false;
+	bool json = false, semantics = false, options = false;
 	int option;
 
 	cli_options_add(&o, inherited != NULL ? inherited : "");
@@ -75,6 +81,10 @@ int cli_check(int argc, char **argv)
 			break;
 		case 'o':
 			cli_options_add(&o, optarg);
+			options = true;
+			break;
+		case SEMANTICS:
+			semantics = true;
 			break;
 		case 'h':
 			return print_help();
@@ -86,5 +96,9 @@ int cli_check(int argc, char **argv)
 		cli_error("check: unexpected argument '%s'", argv[optind]);
 		return cli_usage(COMMAND);
 	}
-	return check(&o, json);
+	if (semantics && options) {
+		cli_error("check: --semantics is about the kernel, whatever the options");
+		return cli_usage(COMMAND);
+	}
+	return semantics ? semantics_check(json) : check(&o, json);
 }

@@ -60,9 +60,14 @@ __attribute__((no_sanitize("thread"))) void os_touch(void *addr, size_t size, si
 		__atomic_fetch_or(p + offset, nothing, __ATOMIC_RELAXED);
 }
 
+int os_advise_dontneed(void *addr, size_t size)
+{
+	return os_advise(addr, size, MADV_DONTNEED);
+}
+
 int os_discard(void *addr, size_t size)
 {
-	int r = os_advise(addr, size, MADV_DONTNEED);
+	int r = os_advise_dontneed(addr, size);
 
 	return r == -EINVAL ? os_advise(addr, size, MADV_DONTNEED_LOCKED) : r;
 }

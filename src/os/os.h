@@ -99,6 +99,9 @@ void os_touch(void *addr, size_t size, size_t page_size);
  */
 int os_discard(void *addr, size_t size);
 
+/* MADV_DONTNEED of any mapping, and nothing else. -EINVAL: locked. */
+int os_advise_dontneed(void *addr, size_t size);
+
 /* Gives pages of a shared mapping back, to whatever file they are of, madvise(2)
  * MADV_REMOVE. -EINVAL: locked; -EOPNOTSUPP: the file system has no holes. */
 int os_remove(void *addr, size_t size);

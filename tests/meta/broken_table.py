@@ -261,6 +261,7 @@ WITHOUT = {
     "unit_os_fault": "whose fault it is, and who handles it",
     "unit_os_(cgroup|cgroup_level|machine)": "read /proc and /sys, from planted files too",
     "unit_(check|report)": "what `sparena check` says, and how",
+    "unit_semantics|integration_check_semantics": "what the kernel does, and that each row of a table can fail",
     "unit_interleave":
         "orders of threads, by the same --wrap as broken.c's; what one thread gets is seen in unit_region and unit_pages",
     "unit_shards": "who finds which run; whether it is backed is seen in unit_pages",
