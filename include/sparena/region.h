@@ -46,7 +46,8 @@ void sparena_region_release(struct sparena_region *r);
  *
  * Returns 0; -EINVAL: outside the region, empty, or no multiple of the granule;
  * -ENOMEM: over the limit, or no memory left: nothing has changed; -EHWPOISON: the
- * range holds a broken page (madvise(2)).
+ * range holds a broken page (madvise(2)). With lock:, -ENOMEM and -EPERM are also mlock2(2)'s:
+ * RLIMIT_MEMLOCK.
  */
 int sparena_region_commit(struct sparena_region *r, size_t offset, size_t length);
 

@@ -39,9 +39,16 @@ static int each_part(struct backing *b, size_t chunk, unsigned parts, part_work 
 	return 0;
 }
 
+/* What is locked is not, for a moment. */
 static int make_cold(struct backing *b, size_t offset, size_t size)
 {
-	return os_advise_cold(b->base + offset, size);
+	char *addr = b->base + offset;
+	int err = os_advise_cold(addr, size);
+	if (err != -EINVAL || os_unlock(addr, size))
+		return err;
+	err = os_advise_cold(addr, size);
+	int relock = os_lock(addr, size, false);
+	return err ? err : relock;
 }
 
 /* As each_part(), where there is no way back: what fails is tried again. */

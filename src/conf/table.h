@@ -45,6 +45,8 @@
 	  "stop the program when it frees what is no block, or twice, or wrote beyond a block")    \
 	X(trap, boolean, CONF_SCOPE_ALL, "true|false", "false",                                    \
 	  "touching memory that was given back is SIGSEGV")                                        \
+	X(lock, choice, CONF_SCOPE_ALL, "off|onfault|now", "off",                                  \
+	  "keep what is committed out of swap: locked from when it is populated, or by each commit") \
 	X(fork, choice, CONF_SCOPE_HEAPS, "copy|exec|deny", "copy",                              \
 	  "shared memory at fork: copied first, left to an exec soon, or fork fails")              \
 	X(populate, choice, CONF_SCOPE_ALL, "auto|touch", "auto",                                  \

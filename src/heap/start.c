@@ -103,6 +103,7 @@ static int reserve_meta(struct heap *h, size_t described)
 		.budget = &h->budget,
 		.guard = guard_of_process(),
 		.guard_terms.metadata = true,
+		.lock = h->conf.lock,
 		.name = name_meta,
 	};
 	region_choose_guard(&config, &h->conf);
@@ -124,7 +125,8 @@ static size_t lazy_size(const struct conf *c, size_t data_size)
 	return size_min(data_size, size_up(most, CHUNK_SIZE) + 16 * MiB);
 }
 
-/* The guard is not asked: it knows what is populated, and here nothing is. */
+/* The guard is not asked: it knows what is populated, and here nothing is. lock:now would be
+ * to populate it. */
 static int reserve_lazy(struct heap *h, size_t size)
 {
 	struct region_config config = {
@@ -138,6 +140,7 @@ static int reserve_lazy(struct heap *h, size_t size)
 		.budget = &h->budget,
 		.guard = guard_of_process(),
 		.unguarded = true,
+		.lock = h->conf.lock == CONF_LOCK_OFF ? CONF_LOCK_OFF : CONF_LOCK_ONFAULT,
 		.name = name_lazy,
 	};
 	return region_init(&h->lazy, &config);

@@ -72,6 +72,12 @@ int os_discard(void *addr, size_t size)
 	return r == -EINVAL ? os_advise(addr, size, MADV_DONTNEED_LOCKED) : r;
 }
 
+/* Of no length, it tells a kernel that knows the advice. */
+bool os_is_locked(void *addr, size_t size)
+{
+	return os_advise_cold(addr, size) == -EINVAL && os_advise_cold(addr, 0) == 0;
+}
+
 int os_remove(void *addr, size_t size)
 {
 	return os_advise(addr, size, MADV_REMOVE);

@@ -59,6 +59,18 @@ int os_release(void *addr, size_t size);
 int os_open(void *addr, size_t size);
 int os_close(void *addr, size_t size);
 
+/*
+ * Keeps pages from being written out, mlock2(2): `now`, after all of them were populated;
+ * else each from when it is populated. -ENOMEM: more than RLIMIT_MEMLOCK, too many mappings,
+ * or no memory; -EPERM: RLIMIT_MEMLOCK is 0. os_unlock: ends that, munlock(2).
+ */
+int os_lock(void *addr, size_t size, bool now);
+int os_unlock(void *addr, size_t size);
+
+/* Whether private or shared small pages are in a locked mapping, which the kernel does not make
+ * cold, madvise(2) MADV_COLD; before Linux 5.4: no. */
+bool os_is_locked(void *addr, size_t size);
+
 /* Readable and writable memory of which nothing is populated. Errors of os_reserve() and
  * os_open(). */
 static inline int os_new(size_t size, void **out)
@@ -68,6 +80,8 @@ static inline int os_new(size_t size, void **out)
 
 	if (r != 0)
 		return r;
+	if (os_is_locked(p, os_page_size())) /* mlockall(2): opened, all of it would be populated */
+		(void)os_lock(p, size, false);
 	r = os_open(p, size);
 	if (r == 0)
 		*out = p;
@@ -133,14 +147,6 @@ int os_advise_merge(void *addr, size_t size, bool merge);
 
 /* Whether it does that in all of the process's memory, prctl(2) PR_GET_MEMORY_MERGE. */
 bool os_merges_all(void);
-
-/*
- * Keeps pages from being written out, mlock2(2): `now`, after all of them were populated;
- * else each from when it is populated. -ENOMEM: more than RLIMIT_MEMLOCK, too many mappings,
- * or no memory; -EPERM: RLIMIT_MEMLOCK is 0. os_unlock: ends that, munlock(2).
- */
-int os_lock(void *addr, size_t size, bool now);
-int os_unlock(void *addr, size_t size);
 
 /* MADV_DONTFORK: a child of fork(2) has nothing at these addresses. */
 int os_dont_fork(void *addr, size_t size);

@@ -11,7 +11,9 @@
 /* Without the lock. */
 static int open_range(struct region *r, size_t from, size_t to)
 {
-	int err = r->backing.ops->unlock(&r->backing, from, to - from);
+	int err = span_lock_opened(r, from, to - from);
+	if (!err)
+		err = r->backing.ops->unlock(&r->backing, from, to - from);
 	if (!err && region_is_shared(r)) /* what is used is worth a dump */
 		(void)os_dump(r->base + from, to - from, true);
 	return err;
@@ -126,6 +128,8 @@ static int populate_missing(struct region *r, const struct span *s, size_t left,
 			return err;
 		}
 		err = populate_step(r, &step, &took);
+		if (!err)
+			err = span_lock_populated(r, step.offset, step.length);
 		pthread_mutex_lock(&r->lock);
 		r->counts.populate_ns += took;
 		r->counts.guarded += step.refused;
@@ -166,6 +170,7 @@ void region_settle(struct region *r)
 	pthread_mutex_lock(&r->lock);
 	span_discard_lingering(r);
 	pthread_mutex_unlock(&r->lock);
+	region_look_for_lock(r);
 }
 
 /* ---- commit -------------------------------------------------------------------- */
@@ -215,7 +220,9 @@ int region_commit_keep(struct region *r, size_t offset, size_t length, size_t ke
 		return -EINVAL;
 	if (unlikely(budget_follows_box(r->budget)) && r->guard)
 		budget_set_box(r->budget, guard_box(r->guard));
-	return span_run(r, &s, commit_span, keep);
+	int err = span_run(r, &s, commit_span, keep);
+	region_empty(r);
+	return err;
 }
 
 int region_commit(struct region *r, size_t offset, size_t length)

@@ -9,9 +9,6 @@
 #include "region/region.h"
 #include "sparena/region.h"
 
-/* Scattered openings are mappings each: at most this many of them. */
-#define MOST_PIECES 1024
-
 #define NO_SPACE "address space for the region is not to be had: see ulimit -v, and after mlockall ulimit -l"
 
 struct sparena_region {
@@ -51,7 +48,7 @@ static int reserve(struct sparena_region *r, bool closed)
 		.granule = os_page_size(),
 		.closed = closed,
 		.traps = c->trap,
-		.piece = size_up(size_max(size / MOST_PIECES, 1), CHUNK_SIZE),
+		.piece = size_up(size_max(size / REGION_MOST_PIECES, 1), CHUNK_SIZE),
 		.budget = &r->budget,
 		.guard = guard_of_process(),
 		.name = "sparena: region",
@@ -63,11 +60,13 @@ static int reserve(struct sparena_region *r, bool closed)
 	return region_init(&r->region, &config);
 }
 
-/* An open region is charged as a whole where the kernel does not overcommit. */
+/* An open region is charged as a whole where the kernel does not overcommit; and its length
+ * would count for RLIMIT_MEMLOCK. */
 static int reserve_open_or_closed(struct sparena_region *r)
 {
-	int err = reserve(r, r->conf.closed);
-	return err == -ENOMEM && !r->conf.closed ? reserve(r, true) : err;
+	bool closed = r->conf.closed || r->conf.lock != CONF_LOCK_OFF;
+	int err = reserve(r, closed);
+	return err == -ENOMEM && !closed ? reserve(r, true) : err;
 }
 
 static size_t own_bytes(void)
@@ -164,13 +163,28 @@ static int check_range(const struct sparena_region *r, size_t offset, size_t len
 	return 0;
 }
 
+static const char *why_not_committed(int err)
+{
+	switch (err) {
+	case -ENOMEM:
+		return "the limit is reached, or the machine, a cgroup or the backing has no memory left, "
+		       "or of lock: RLIMIT_MEMLOCK (ulimit -l) is used up";
+	case -EPERM:
+		return "lock: RLIMIT_MEMLOCK is 0 (ulimit -l)";
+	case -EHWPOISON:
+		return "the range holds a broken page";
+	default:
+		return "the kernel did not back the range";
+	}
+}
+
 int sparena_region_commit(struct sparena_region *r, size_t offset, size_t length)
 {
 	int err = check_range(r, offset, length);
 	if (err)
 		return err;
 	err = region_commit(&r->region, offset, length);
-	return err == -ENOMEM ? refuse(err, "the limit is reached, or the machine, a cgroup or the backing has no memory left") : err;
+	return err ? refuse(err, why_not_committed(err)) : 0;
 }
 
 int sparena_region_decommit(struct sparena_region *r, size_t offset, size_t length)

@@ -94,6 +94,10 @@ static inline bool budget_follows_box(const struct budget *b)
 #define CHUNK_PARTS 32u /* granules of a small chunk */
 #define SMALL_GRANULE (CHUNK_SIZE / CHUNK_PARTS)
 
+/* Scattered pieces are mappings each, of which a process may have four times as many
+ * (vm.max_map_count); small ones are little to fill for mlockall(2). */
+#define REGION_MOST_PIECES 16384
+
 struct region_config {
 	const struct backing_ops *backing;
 	size_t size;      /* bytes to reserve, a multiple of CHUNK_SIZE (and rounded up to whole pages)... */
@@ -101,6 +105,7 @@ struct region_config {
 	size_t granule;   /* of the small zone: a power of two, a page to CHUNK_SIZE; the
 	                     backing's page where that is larger */
 	unsigned huge_in; /* huge zone: 0 none, 1 everything, 2 the upper half */
+	enum conf_lock lock; /* what keeps pages out of swap; an open region is locked as it is opened */
 	bool closed;      /* inaccessible until committed */
 	bool traps;       /* inaccessible but for what is committed, exactly; then there are no pieces */
 	size_t piece;     /* closed: opened in pieces of this many bytes; multiple of CHUNK_SIZE */
@@ -133,6 +138,9 @@ struct region {
 	size_t huge_from; /* offset of the huge zone; size: none */
 	size_t piece;     /* 0: open from end to end */
 	bool traps;       /* nothing is open but what is committed */
+	enum conf_lock lock_mode;
+	_Atomic bool locked_outside; /* the program has called mlockall(2), when that was last looked at; */
+	bool to_empty;               /* and what it filled is there still; by __atomic */
 	struct budget *budget;
 	struct guard *guard;    /* NULL: none */
 	bool guarded;           /* it is asked before something is populated */
@@ -200,7 +208,15 @@ int region_decommit(struct region *r, size_t offset, size_t length);
  */
 int region_thin(struct region *r, size_t chunk, uint32_t keep);
 
-/* Tries again to discard what a failed commit left behind and the kernel would not take. */
+/* Discards what a program's mlockall(2) filled of what is open and not committed, if that was
+ * noticed since the last call (region/lock.c). */
+void region_empty(struct region *r);
+
+/* The same, after looking. */
+void region_look_for_lock(struct region *r);
+
+/* Tries again to discard what a failed commit left behind and the kernel would not take; and
+ * discards what mlockall(2) filled. */
 void region_settle(struct region *r);
 
 /*

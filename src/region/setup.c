@@ -4,9 +4,7 @@
 #include <string.h>
 
 #include "os/os.h"
-#include "region/region.h"
-
-#define MOST_PIECES 16384 /* a quarter of the mappings that a process may have (vm.max_map_count) */
+#include "region/span.h"
 
 static bool config_is_sound(const struct region_config *c)
 {
@@ -102,10 +100,17 @@ static void take_granule(struct region *r, const struct region_config *c)
 {
 	size_t piece = c->piece;
 	if (r->backing.page_size > os_page_size())
-		piece = size_max(piece, r->backing.size / MOST_PIECES);
+		piece = size_max(piece, r->backing.size / REGION_MOST_PIECES);
 	r->granule = size_max(c->granule, r->backing.page_size);
 	r->traps = c->traps;
+	r->lock_mode = c->lock;
 	r->piece = c->closed && !c->traps ? size_up(piece, size_max(r->granule, CHUNK_SIZE)) : 0;
+}
+
+static int open_all(struct region *r)
+{
+	int err = span_lock_opened(r, 0, r->size);
+	return err ? err : r->backing.ops->unlock(&r->backing, 0, r->size);
 }
 
 int region_init(struct region *r, const struct region_config *c)
@@ -139,7 +144,7 @@ int region_init(struct region *r, const struct region_config *c)
 	if (!err)
 		err = make_maps(r);
 	if (!err && !r->piece && !r->traps)
-		err = r->backing.ops->unlock(&r->backing, 0, r->size);
+		err = open_all(r);
 	if (err)
 		region_destroy(r);
 	return err;

@@ -78,8 +78,10 @@ int span_discard(struct region *r, size_t first, size_t end)
 {
 	pthread_mutex_unlock(&r->lock);
 	int err = r->backing.ops->discard(&r->backing, first * r->granule, (end - first) * r->granule);
-	if (!err)
+	if (!err) {
+		span_unlock_discarded(r, first * r->granule, (end - first) * r->granule);
 		span_close(r, first, end);
+	}
 	pthread_mutex_lock(&r->lock);
 	return err;
 }

@@ -55,6 +55,15 @@ int span_discard(struct region *r, size_t first, size_t end);
  * lock. Where there are too many mappings already for one more, they stay as they are. */
 void span_close(struct region *r, size_t first, size_t end);
 
+/*
+ * Locked memory (region/lock.c), without the lock. opened: before a range of which nothing is
+ * populated is opened, so that the kernel does not fill it. populated, discarded: with
+ * lock:now. -ENOMEM, -EPERM: RLIMIT_MEMLOCK, or too many mappings.
+ */
+int span_lock_opened(struct region *r, size_t offset, size_t length);
+int span_lock_populated(struct region *r, size_t offset, size_t length);
+void span_unlock_discarded(struct region *r, size_t offset, size_t length);
+
 /* Another try for what a failed commit left behind. */
 void span_discard_lingering(struct region *r);
 

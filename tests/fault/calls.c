@@ -133,6 +133,8 @@ void *__wrap_mremap(void *addr, size_t old_size, size_t size, int flags, ...)
 
 WRAP(UNMAP, int, munmap, (void *addr, size_t size), addr, size)
 WRAP(IN_CORE, int, mincore, (void *addr, size_t size, unsigned char *pages), addr, size, pages)
+WRAP(LOCK, int, mlock2, (const void *addr, size_t size, unsigned flags), addr, size, flags)
+WRAP(UNLOCK, int, munlock, (const void *addr, size_t size), addr, size)
 WRAP(PROTECT, int, mprotect, (void *addr, size_t size, int protection), addr, size, protection)
 
 /* Of all variadic ones the C library's take as many words as there can be, too. */
