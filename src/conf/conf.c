@@ -206,6 +206,8 @@ static const char *backing_mismatch(const struct conf *c)
 		return "page: is for backing:hugetlb, memfd-hugetlb and file alone";
 	if (c->guard == CONF_GUARD_HELPER && c->backing != CONF_BACKING_MEMFD)
 		return "guard:helper is for backing:memfd alone";
+	if (c->merge == CONF_MERGE_ON && c->backing != CONF_BACKING_ANON)
+		return "merge:on is for backing:anon alone";
 	if (c->lazy_above != CONF_LAZY_NEVER && c->backing != CONF_BACKING_ANON)
 		return "lazy_above: is for backing:anon alone";
 	return NULL;

@@ -31,6 +31,7 @@ enum conf_backing {
 enum conf_fork { CONF_FORK_COPY, CONF_FORK_EXEC, CONF_FORK_DENY };
 enum conf_guard { CONF_GUARD_AUTO, CONF_GUARD_OFF, CONF_GUARD_HIGH, CONF_GUARD_HELPER };
 enum conf_lock { CONF_LOCK_OFF, CONF_LOCK_ONFAULT, CONF_LOCK_NOW };
+enum conf_merge { CONF_MERGE_OFF, CONF_MERGE_ON };
 enum conf_populate { CONF_POPULATE_AUTO, CONF_POPULATE_TOUCH };
 enum conf_thp { CONF_THP_AUTO, CONF_THP_ALWAYS, CONF_THP_NEVER };
 
@@ -41,6 +42,7 @@ struct conf {
 	enum conf_populate populate;
 	enum conf_guard guard;
 	enum conf_lock lock;
+	enum conf_merge merge;
 	size_t guard_margin; /* bytes that the guard leaves to others; CONF_AUTO */
 	size_t page;         /* bytes; CONF_AUTO */
 	size_t reserve;      /* bytes of address space; CONF_AUTO */

@@ -18,6 +18,7 @@ _Static_assert(sizeof(enum conf_backing) == sizeof(unsigned), "choices are store
 _Static_assert(sizeof(enum conf_fork) == sizeof(unsigned), "choices are stored as unsigned");
 _Static_assert(sizeof(enum conf_guard) == sizeof(unsigned), "choices are stored as unsigned");
 _Static_assert(sizeof(enum conf_lock) == sizeof(unsigned), "choices are stored as unsigned");
+_Static_assert(sizeof(enum conf_merge) == sizeof(unsigned), "choices are stored as unsigned");
 _Static_assert(sizeof(enum conf_populate) == sizeof(unsigned), "choices are stored as unsigned");
 _Static_assert(sizeof(enum conf_thp) == sizeof(unsigned), "choices are stored as unsigned");
 

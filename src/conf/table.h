@@ -47,6 +47,8 @@
 	  "touching memory that was given back is SIGSEGV")                                        \
 	X(lock, choice, CONF_SCOPE_ALL, "off|onfault|now", "off",                                  \
 	  "keep what is committed out of swap: locked from when it is populated, or by each commit") \
+	X(merge, choice, CONF_SCOPE_ALL, "off|on", "off",                                          \
+	  "whether the kernel (KSM) may make one page of pages that are alike; a write takes one then") \
 	X(fork, choice, CONF_SCOPE_HEAPS, "copy|exec|deny", "copy",                              \
 	  "shared memory at fork: copied first, left to an exec soon, or fork fails")              \
 	X(populate, choice, CONF_SCOPE_ALL, "auto|touch", "auto",                                  \

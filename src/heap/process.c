@@ -145,6 +145,7 @@ void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
 		.helper_lost = charger_lost(&guard_of_process()->charger),
 		.lazy = region_committed(&h->lazy),
 		.swapped = resident ? measured_heap(h, region_swapped) : 0,
+		.merged = resident ? os_merged() : 0,
 	};
 }
 

@@ -178,6 +178,10 @@ int os_resident(const void *addr, size_t size, size_t *resident, size_t *swapped
 int os_core_pages(const void *addr, size_t size, unsigned char *pages);
 int os_in_core(const void *addr, size_t size, size_t *bytes);
 
+/* Bytes of the process's pages that are merged with others, /proc/self/ksm_merging_pages; 0
+ * where that is not told (before Linux 5.19). */
+size_t os_merged(void);
+
 /* ---- files (os/file.c, os/field.c) ----------------------------------------- */
 
 /* Reads at most capacity-1 bytes of a file and terminates them. *length may be NULL. */

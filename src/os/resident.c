@@ -198,3 +198,10 @@ int os_in_core(const void *addr, size_t size, size_t *bytes)
 	}
 	return 0;
 }
+
+size_t os_merged(void)
+{
+	size_t pages = 0;
+
+	return os_read_number("/proc/self/ksm_merging_pages", &pages) == 0 ? pages * os_page_size() : 0;
+}

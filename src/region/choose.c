@@ -39,6 +39,7 @@ enum conf_backing region_choose(struct region_config *r, const struct conf *c, s
 	r->path = c->path[0] ? c->path : NULL;
 	r->keep = c->keep;
 	r->lock = c->lock;
+	r->merges = c->merge == CONF_MERGE_ON;
 	r->touch = c->populate == CONF_POPULATE_TOUCH;
 	region_choose_guard(r, c);
 	r->exact = c->guard == CONF_GUARD_HELPER;

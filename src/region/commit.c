@@ -11,7 +11,9 @@
 /* Without the lock. */
 static int open_range(struct region *r, size_t from, size_t to)
 {
-	int err = span_lock_opened(r, from, to - from);
+	int err = span_keep_apart(r);
+	if (!err)
+		err = span_lock_opened(r, from, to - from);
 	if (!err)
 		err = r->backing.ops->unlock(&r->backing, from, to - from);
 	if (!err && region_is_shared(r)) /* what is used is worth a dump */

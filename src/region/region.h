@@ -105,6 +105,7 @@ struct region_config {
 	size_t granule;   /* of the small zone: a power of two, a page to CHUNK_SIZE; the
 	                     backing's page where that is larger */
 	unsigned huge_in; /* huge zone: 0 none, 1 everything, 2 the upper half */
+	bool merges;         /* the kernel may make one page of pages that are alike */
 	enum conf_lock lock; /* what keeps pages out of swap; an open region is locked as it is opened */
 	bool closed;      /* inaccessible until committed */
 	bool traps;       /* inaccessible but for what is committed, exactly; then there are no pieces */
@@ -138,6 +139,8 @@ struct region {
 	size_t huge_from; /* offset of the huge zone; size: none */
 	size_t piece;     /* 0: open from end to end */
 	bool traps;       /* nothing is open but what is committed */
+	bool merges;
+	_Atomic bool unmerged;       /* though the process has asked for it, when that was last looked at */
 	enum conf_lock lock_mode;
 	_Atomic bool locked_outside; /* the program has called mlockall(2), when that was last looked at; */
 	bool to_empty;               /* and what it filled is there still; by __atomic */

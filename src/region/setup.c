@@ -104,6 +104,7 @@ static void take_granule(struct region *r, const struct region_config *c)
 	r->granule = size_max(c->granule, r->backing.page_size);
 	r->traps = c->traps;
 	r->lock_mode = c->lock;
+	r->merges = c->merges;
 	r->piece = c->closed && !c->traps ? size_up(piece, size_max(r->granule, CHUNK_SIZE)) : 0;
 }
 
@@ -141,6 +142,8 @@ int region_init(struct region *r, const struct region_config *c)
 	err = set_zones(r);
 	if (!err && region_is_shared(r))
 		err = keep_to_ourselves(r);
+	if (!err)
+		err = region_choose_merging(r);
 	if (!err)
 		err = make_maps(r);
 	if (!err && !r->piece && !r->traps)

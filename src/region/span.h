@@ -64,6 +64,13 @@ int span_lock_opened(struct region *r, size_t offset, size_t length);
 int span_lock_populated(struct region *r, size_t offset, size_t length);
 void span_unlock_discarded(struct region *r, size_t offset, size_t length);
 
+/*
+ * Before a range is opened: sees to it that the region's pages are not merged with others
+ * (region/merge.c). -ENOMEM. region_choose_merging: for a region that was just reserved.
+ */
+int span_keep_apart(struct region *r);
+int region_choose_merging(struct region *r);
+
 /* Another try for what a failed commit left behind. */
 void span_discard_lingering(struct region *r);
 

@@ -28,6 +28,7 @@
 	X(guarded, count, "Steps of growth refused because the machine or a cgroup had no room")   \
 	X(helper_lost, count, "Helper processes that were killed, of all heaps")                   \
 	X(lazy, bytes, "Charged beside committed for blocks above lazy_above, not populated") \
-	X(swapped, bytes, "Of resident, in swap")
+	X(swapped, bytes, "Of resident, in swap")                                                  \
+	X(merged, bytes, "Of the whole process, pages merged with others that are alike (KSM)")
 
 #endif

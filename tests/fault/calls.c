@@ -64,6 +64,10 @@ static bool fail_with_errno(unsigned which)
 		return fail_with_errno(which) ? -1 : __real_##name(__VA_ARGS__); \
 	}
 
+#ifndef PR_GET_MEMORY_MERGE
+#define PR_GET_MEMORY_MERGE 68
+#endif
+
 /* ---- memory ---------------------------------------------------------------------------- */
 
 static unsigned advice_call(int advice)
@@ -84,6 +88,9 @@ static unsigned advice_call(int advice)
 		return ADVISE_WILLNEED;
 	case MADV_POPULATE_READ:
 		return READ_PAGES;
+	case MADV_MERGEABLE:
+	case MADV_UNMERGEABLE:
+		return ADVISE_MERGE;
 	case MADV_RANDOM:
 		return ADVISE_RANDOM;
 	case MADV_DONTFORK:
@@ -151,7 +158,7 @@ int __wrap_prctl(int option, ...);
 int __wrap_prctl(int option, ...)
 {
 	WORDS(option, a);
-	return fail_with_errno(NAME_MEMORY) ? -1 : __real_prctl(option, a[0], a[1], a[2], a[3]);
+	return fail_with_errno(option == PR_GET_MEMORY_MERGE ? ASK_MERGE : NAME_MEMORY) ? -1 : __real_prctl(option, a[0], a[1], a[2], a[3]);
 }
 
 /* ---- files -------------------------------------------------------------------------------- */

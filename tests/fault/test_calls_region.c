@@ -284,6 +284,7 @@ static const struct {
 	{ "anon", { "region, closed", use_options, "closed:true,guard:off", NULL, false, 1, 0 } },
 	{ "anon", { "region, locked", use_options, "lock:onfault,guard:off", NULL, false, 6, 0 } },
 	{ "anon", { "region, locked now", use_options, "lock:now,guard:off", NULL, false, 2, 0 } },
+	{ "anon", { "region, merging", use_options, "merge:on,guard:off", NULL, false, 6, 0 } },
 	{ "anon", { "region, guarded", use_options, "guard:auto", NULL, false, 6, 0 } },
 	{ "memfd", { "memfd", use_options, "backing:memfd,guard:off", NULL, false, 2, 0 } },
 	{ "memfd", { "memfd, closed", use_options, "backing:memfd,closed:true,guard:off", NULL, false, 6, 0 } },
