@@ -32,6 +32,15 @@ void os_thp_settings(const char *root, struct os_thp_settings *out);
  */
 uint64_t os_mthp_advised(const char *root, uint64_t sizes);
 
+/*
+ * What hugepages-*kB says of one size of folios (os/mthp.c): its setting, a word ("inherit"
+ * among them), which root may change for the whole machine; and a count of its stats, as
+ * "anon_fault_alloc" or "swpout". -ENOENT: the kernel does not know the size, or the count.
+ */
+int os_mthp_setting(const char *root, size_t size, char word[OS_WORD_MAX]);
+int os_mthp_set(const char *root, size_t size, const char *word);
+int os_mthp_count(const char *root, size_t size, const char *name, size_t *out);
+
 /* ---- pools of huge pages (os/hugetlb.c) ------------------------------------- */
 
 #define OS_HUGETLB_MAX 8 /* no architecture has more sizes */
@@ -50,7 +59,7 @@ struct os_hugetlb {
  * how many there are, OS_HUGETLB_MAX at most. What cannot be read is 0. */
 size_t os_hugetlb_pools(const char *root, struct os_hugetlb out[OS_HUGETLB_MAX]);
 
-/* ---- swap (os/swap.c) --------------------------------------------------------- */
+/* ---- swap (os/swap.c, os/swapon.c) --------------------------------------------------------- */
 
 enum os_swap_kind { OS_SWAP_PARTITION, OS_SWAP_FILE, OS_SWAP_ZRAM };
 
@@ -68,6 +77,20 @@ size_t os_swaps(const char *root, struct os_swap *out, size_t capacity);
  * `text`, of some KiB: the stack of a thread may be small.
  */
 size_t os_swap_free_in_memory(const char *root, char *text, size_t capacity);
+
+/*
+ * Makes a swap area of the first `size` bytes of a block device, or of a file, as mkswap(8)
+ * does. -EBUSY: the device is in use; -EINVAL: fewer than two pages, or more than 2^32.
+ */
+int os_swap_format(const char *path, size_t size);
+
+/*
+ * Uses it, before all other swap (swapon(2), with the highest priority), or no more, with
+ * all that is in it brought back before. -EPERM: not root; -EINVAL: no area, not one any more,
+ * a file with holes or in memory; -EBUSY: it is in use; -ENOMEM: what is in it has no room.
+ */
+int os_swap_on(const char *path);
+int os_swap_off(const char *path);
 
 /* Whether swapped pages are compressed in memory first, zswap. */
 bool os_zswap(const char *root);

@@ -193,7 +193,7 @@ int os_in_core(const void *addr, size_t size, size_t *bytes)
 
 		if (r != 0)
 			return r;
-		for (size_t i = 0; i < length / page; i++)
+		for (size_t i = 0; i * page < length; i++)
 			*bytes += pages[i] & 1 ? page : 0;
 	}
 	return 0;

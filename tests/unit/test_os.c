@@ -394,6 +394,25 @@ static void test_resident_zero_page(void **state)
 	assert_int_equal(os_release(p, 4 * MIB), 0);
 }
 
+/* In more pages than it asks for at a time. */
+static void test_in_memory(void **state)
+{
+	size_t page = os_page_size(), size = 9000 * page, bytes = 1;
+	char *p = opened(size);
+
+	(void)state;
+	assert_int_equal(os_in_core(p, size, &bytes), 0);
+	assert_int_equal(bytes, 0);
+	p[0] = p[4095 * page] = p[4096 * page] = p[8999 * page] = 1;
+	assert_int_equal(os_in_core(p, size, &bytes), 0);
+	assert_int_equal(bytes, 4 * page);
+	assert_int_equal(os_in_core(p, page + 1, &bytes), 0);
+	assert_int_equal(bytes, page);
+	assert_int_equal(os_release(p, size), 0);
+	assert_int_equal(os_in_core(p, size, &bytes), -ENOMEM);
+	assert_int_equal(errno, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +428,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_populate_retries, reset, reset),
 		cmocka_unit_test_setup_teardown(test_resident_scattered, reset, reset),
 		cmocka_unit_test_setup(test_resident_zero_page, reset),
+		cmocka_unit_test_setup(test_in_memory, reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,6 +210,32 @@ static void test_mthp_advised(void **state)
 	assert_int_equal(os_mthp_advised(plant_root, 0), 0);
 }
 
+#define FOLIO THP "hugepages-64kB/"
+
+static void test_mthp_of_one_size(void **state)
+{
+	char word[OS_WORD_MAX], text[64];
+	size_t count = 1;
+
+	(void)state;
+	assert_int_equal(os_mthp_setting(plant_root, 64 * KIB, word), -ENOENT);
+	assert_int_equal(os_mthp_set(plant_root, 64 * KIB, "never"), -ENOENT);
+	assert_int_equal(os_mthp_count(plant_root, 64 * KIB, "swpout", &count), -ENOENT);
+	plant(FOLIO "enabled", "always [inherit] madvise never\n");
+	assert_int_equal(os_mthp_setting(plant_root, 64 * KIB, word), 0);
+	assert_string_equal(word, "inherit");
+	assert_int_equal(os_mthp_setting(plant_root, 32 * KIB, word), -ENOENT);
+	assert_int_equal(os_mthp_set(plant_root, 64 * KIB, "never"), 0);
+	assert_int_equal(os_read_file(path_of(FOLIO "enabled"), text, sizeof(text), NULL), 0);
+	assert_string_equal(text, "never");
+	plant(FOLIO "stats/swpout", "17\n");
+	plant(FOLIO "stats/zswpout", "many\n");
+	assert_int_equal(os_mthp_count(plant_root, 64 * KIB, "swpout", &count), 0);
+	assert_int_equal(count, 17);
+	assert_int_equal(os_mthp_count(plant_root, 64 * KIB, "zswpout", &count), -EINVAL);
+	assert_int_equal(errno, 0);
+}
+
 static void test_thp_disabled(void **state)
 {
 	(void)state;
@@ -295,6 +321,49 @@ static void test_swaps(void **state)
 	assert_string_equal(areas[1].name, "");
 }
 
+/* The header, where mkswap(8) writes it. */
+static void test_swap_format(void **state)
+{
+	static char before[3 * 65536], after[sizeof(before)];
+	size_t page = os_page_size();
+	uint32_t numbers[3];
+
+	(void)state;
+	memset(before, 'x', sizeof(before) - 1);
+	plant("area", before);
+	assert_int_equal(os_swap_format(path_of("area"), page), -EINVAL);
+	assert_int_equal(os_swap_format(path_of("area"), (size_t)1 << 63), -EINVAL);
+	assert_int_equal(os_swap_format(path_of("none"), 2 * page), -ENOENT);
+	assert_int_equal(os_swap_format(plant_root, 2 * page), -EISDIR);
+	assert_int_equal(symlink("area", path_of("link")), 0);
+	assert_int_equal(os_swap_format(path_of("link"), 2 * page), -ELOOP);
+	assert_int_equal(os_swap_format(path_of("area"), 5 * page + 1), 0);
+	assert_int_equal(os_read_file(path_of("area"), after, sizeof(after), NULL), 0);
+	memcpy(numbers, after + 1024, sizeof(numbers));
+	assert_true(numbers[0] == 1 && numbers[1] == 4 && numbers[2] == 0);
+	assert_memory_equal(after + page - 10, "SWAPSPACE2", 10);
+	for (size_t i = 0; i < page - 10; i++)
+		assert_true(after[i] == 0 || (i >= 1024 && i < 1036));
+	assert_memory_equal(after + page, before + page, sizeof(before) - page); /* no more than that */
+	assert_int_equal(errno, 0);
+}
+
+/* Nothing is swapped to here: it is no area, or we may not. */
+static void test_swap_refused(void **state)
+{
+	int r;
+
+	(void)state;
+	plant("area", "no signature, and as good as empty");
+	r = os_swap_on(path_of("area"));
+	assert_true(r == -EINVAL || r == -EPERM);
+	r = os_swap_off(path_of("area"));
+	assert_true(r == -EINVAL || r == -EPERM);
+	r = os_swap_on(path_of("none"));
+	assert_true(r == -ENOENT || r == -EPERM);
+	assert_int_equal(errno, 0);
+}
+
 static void test_switches(void **state)
 {
 	(void)state;
@@ -354,9 +423,12 @@ int main(void)
 		cmocka_unit_test_setup(test_unescape, plant_clear),
 		cmocka_unit_test_setup(test_thp, plant_clear),
 		cmocka_unit_test_setup(test_mthp_advised, plant_clear),
+		cmocka_unit_test_setup(test_mthp_of_one_size, plant_clear),
 		cmocka_unit_test_setup(test_thp_disabled, plant_clear),
 		cmocka_unit_test_setup(test_hugetlb, plant_clear),
 		cmocka_unit_test_setup(test_swaps, plant_clear),
+		cmocka_unit_test_setup(test_swap_format, plant_clear),
+		cmocka_unit_test_setup(test_swap_refused, plant_clear),
 		cmocka_unit_test_setup(test_switches, plant_clear),
 		cmocka_unit_test_setup(test_commit, plant_clear),
 		cmocka_unit_test_setup(test_hard_limits, plant_clear),
