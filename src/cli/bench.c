@@ -4,6 +4,7 @@
 #include "cli/bench.h"
 #include "cli/bench_alloc.h"
 #include "cli/bench_options.h"
+#include "cli/bench_pageout.h"
 #include "cli/cli.h"
 
 #include <getopt.h>
@@ -128,6 +129,7 @@ static const struct cli_verb verbs[] = {
 	{"populate", (char[]){"sparena bench populate"}, bench_populate, "time ways of getting pages"},
 	{"discard", (char[]){"sparena bench discard"}, bench_discard, "time ways of giving pages back"},
 	{"alloc", (char[]){"sparena bench alloc"}, bench_alloc, "compare allocators, on workloads or programs"},
+	{"pageout", (char[]){"sparena bench pageout"}, bench_pageout, "time the way to swap and back"},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

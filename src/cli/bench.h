@@ -159,7 +159,8 @@ struct bench_subject {
 
 extern const struct bench_subject bench_subject_populate, bench_subject_discard;
 
-/* Writes one byte of each page. */
+/* Reads, or writes, one byte of each page. */
+void bench_read(char *p, size_t length, size_t page);
 void bench_write(char *p, size_t length, size_t page);
 
 /* ---- one measurement (cli/bench_measure.c) --------------------------------------- */
@@ -297,6 +298,9 @@ struct bench_output {
 };
 
 extern const struct bench_output bench_text, bench_json, bench_csv;
+
+/* A text in quotes, as RFC 4180 has it. */
+void bench_print_csv_text(const char *text);
 
 /* Times of a size are told in this unit: how many ns it has, and its name. */
 double bench_time_unit(const struct bench_options *o, unsigned size, const char **name);

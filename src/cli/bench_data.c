@@ -87,8 +87,8 @@ const struct bench_output bench_json = {json_begin, json_size, json_end};
 
 /* ---- CSV --------------------------------------------------------------------------- */
 
-/* RFC 4180: in quotes, with quotes in it doubled. */
-static void print_csv_text(const char *text)
+/* With quotes in it doubled. */
+void bench_print_csv_text(const char *text)
 {
 	putchar('"');
 	for (; *text != '\0'; text++) {
@@ -116,7 +116,7 @@ static void csv_cell(void *context, const struct bench_key *k)
 	       bench_mappings[k->mapping].name, o->subject->methods[k->method].name);
 	if (c->why != NULL) {
 		printf(",,,,,");
-		print_csv_text(c->why);
+		bench_print_csv_text(c->why);
 	} else {
 		printf("%u,%.0f,%.0f,%.0f,", c->rounds, s.mean, s.shortest, s.spread);
 		if (c->freed >= 0)

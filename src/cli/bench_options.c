@@ -107,9 +107,6 @@ bool bench_read_threads(struct bench_options *o, const char *list)
 
 /* ---- names -------------------------------------------------------------------------- */
 
-/* The names that there are: one each call, or NULL. */
-typedef const char *name_at(const struct bench_options *o, unsigned i);
-
 static const char *backing_at(const struct bench_options *o, unsigned i)
 {
 	(void)o;
@@ -127,7 +124,7 @@ static const char *method_at(const struct bench_options *o, unsigned i)
 	return i < o->subject->method_count ? o->subject->methods[i].name : NULL;
 }
 
-static bool say_unknown(const struct bench_options *o, name_at *at, const struct words *w, const char *option)
+static bool say_unknown(const struct bench_options *o, bench_name_at *at, const struct words *w, const char *option)
 {
 	const char *name;
 
@@ -138,8 +135,8 @@ static bool say_unknown(const struct bench_options *o, name_at *at, const struct
 	return false;
 }
 
-static bool read_names(const struct bench_options *o, name_at *at, const char *list, const char *option,
-                       unsigned *out)
+bool bench_read_names(const struct bench_options *o, bench_name_at *at, const char *list, const char *option,
+                      unsigned *out)
 {
 	struct words w = {.rest = list};
 
@@ -160,17 +157,17 @@ static bool read_names(const struct bench_options *o, name_at *at, const char *l
 
 bool bench_read_backings(struct bench_options *o, const char *list)
 {
-	return read_names(o, backing_at, list, "--backing", &o->backings);
+	return bench_read_names(o, backing_at, list, "--backing", &o->backings);
 }
 
 bool bench_read_mappings(struct bench_options *o, const char *list)
 {
-	return read_names(o, mapping_at, list, "--mapping", &o->mappings);
+	return bench_read_names(o, mapping_at, list, "--mapping", &o->mappings);
 }
 
 bool bench_read_methods(struct bench_options *o, const char *list)
 {
-	return read_names(o, method_at, list, "--method", &o->methods);
+	return bench_read_names(o, method_at, list, "--method", &o->methods);
 }
 
 /* ---- the rest ------------------------------------------------------------------------- */

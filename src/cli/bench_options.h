@@ -18,6 +18,11 @@ bool bench_read_backings(struct bench_options *o, const char *list);
 bool bench_read_mappings(struct bench_options *o, const char *list);
 bool bench_read_methods(struct bench_options *o, const char *list);
 
+/* The names that there are: one each call, or NULL. */
+typedef const char *bench_name_at(const struct bench_options *o, unsigned i);
+bool bench_read_names(const struct bench_options *o, bench_name_at *at, const char *list, const char *option,
+                      unsigned *out);
+
 bool bench_read_rounds(struct bench_options *o, const char *number);
 bool bench_read_directory(struct bench_options *o, const char *directory);
 

@@ -4,7 +4,7 @@
 
 /* One access a page, so that nothing but page faults counts. */
 
-static void touch_read(char *p, size_t length, size_t page)
+void bench_read(char *p, size_t length, size_t page)
 {
 	for (size_t i = 0; i < length; i += page)
 		(void)*(volatile char *)(p + i);
@@ -29,7 +29,7 @@ static void touch_read_write(char *p, size_t length, size_t page)
 
 static int populate_by_reading(struct bench_memory *m, size_t offset, size_t length)
 {
-	touch_read(m->base + offset, length, m->page);
+	bench_read(m->base + offset, length, m->page);
 	return 0;
 }
 
