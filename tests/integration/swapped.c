@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -415,15 +416,35 @@ static void threads_case(void)
 
 /* ---- samples on a deadline ---------------------------------------------------------------- */
 
-/* Reads of 64 KiB of which at least a page had to be waited for. */
-static int late_reads(void)
+#define PART ((size_t)64 * 1024)
+#define DEADLINE_NS 100000
+
+static int64_t clock_ns(void)
 {
-	int late = 0;
-	for (size_t at = 0; at < REGION; at += 64 * 1024) {
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+struct late {
+	int waited, overdue;
+};
+
+/* As a player of sounds: before other programs, a part now and then, which has to be there at once. */
+static struct late play(void)
+{
+	struct late late = { 0 };
+	struct sched_param first = { .sched_priority = 10 }, none = { 0 };
+	(void)sched_setscheduler(0, SCHED_FIFO, &first); /* where it may */
+	for (size_t at = 0; at < REGION; at += PART) {
+		usleep(50);
 		long before = waits();
-		(void)faults_of_reading(base + at, 64 * 1024);
-		late += waits() > before;
+		int64_t start = clock_ns();
+		(void)faults_of_reading(base + at, PART);
+		late.overdue += clock_ns() - start > DEADLINE_NS;
+		late.waited += waits() > before;
 	}
+	(void)sched_setscheduler(0, SCHED_OTHER, &none);
 	return late;
 }
 
@@ -432,17 +453,19 @@ static void samples_case(void)
 	CHECK(sparena_region_reserve(options, REGION, &region) == 0);
 	base = sparena_region_base(region);
 	CHECK(sparena_region_commit(region, 0, REGION) == 0);
-	int late[2];
+	struct late late[2];
 	for (int prefetched = 0; prefetched < 2; prefetched++) {
 		mark(base, REGION, 3);
 		for (int tries = 0; tries < 50 && swapped_in(0, REGION) < REGION - REGION / 20; tries++)
 			CHECK(sparena_region_pageout(region, 0, REGION) == 0);
 		if (prefetched)
 			CHECK(sparena_region_prefetch(region, 0, REGION, true) == 0);
-		late[prefetched] = late_reads();
+		late[prefetched] = play();
 	}
-	printf("reads of 64 KiB that waited for swap, of 1024: %d, with prefetch %d\n", late[0], late[1]);
-	CHECK(late[0] > 100 && late[1] == 0);
+	for (int prefetched = 0; prefetched < 2; prefetched++)
+		printf("%s prefetch: of 1024 reads of 64 KiB %d waited for swap, %d took more than %d us\n",
+		       prefetched ? "with" : "without", late[prefetched].waited, late[prefetched].overdue, DEADLINE_NS / 1000);
+	CHECK(late[0].waited > 100 && late[1].waited == 0);
 	sparena_region_release(region);
 }
 
