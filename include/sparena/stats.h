@@ -41,6 +41,7 @@ struct sparena_stats {
 	uint64_t helper_lost;    /* helper processes (guard:helper) that were killed, of all heaps */
 	uint64_t lazy;           /* charged beside `committed` for blocks above lazy_above, not populated */
 	uint64_t swapped;        /* of `resident`, in swap */
+	uint64_t broken;         /* retired, not charged: where the hardware had lost a page */
 	uint64_t merged;         /* of the whole process, pages that the kernel keeps once for several (KSM) */
 };
 

@@ -32,6 +32,8 @@ static int commit_ahead(struct heap *h, size_t offset, size_t end)
 {
 	size_t step = step_of(h), from = size_down(offset, step), to = size_min(size_up(end, step), h->meta.size);
 	int err = region_commit(&h->meta, from, to - from);
+	if (err == -EHWPOISON) /* the broken page is gone */
+		err = region_commit(&h->meta, from, to - from);
 	if (err != -ENOMEM)
 		return err;
 	from = size_down(offset, h->meta.granule);

@@ -91,6 +91,8 @@ static uint64_t count_of(const _Atomic uint64_t *counter)
 
 static uint64_t exhausted(const struct pages *p) { return __atomic_load_n(&p->exhausted, __ATOMIC_RELAXED); }
 
+static size_t retired(const struct pages *p) { return __atomic_load_n(&p->retired, __ATOMIC_RELAXED); }
+
 /* What the kernel says of a range: region_resident(), region_swapped(). */
 typedef int measure(struct region *r, size_t offset, size_t length, size_t *bytes);
 
@@ -145,6 +147,7 @@ void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
 		.helper_lost = charger_lost(&guard_of_process()->charger),
 		.lazy = region_committed(&h->lazy),
 		.swapped = resident ? measured_heap(h, region_swapped) : 0,
+		.broken = retired(&h->pages) + retired(&h->meta_pages) + retired(&h->lazy_pages),
 		.merged = resident ? os_merged() : 0,
 	};
 }

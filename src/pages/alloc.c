@@ -80,12 +80,12 @@ static bool claim_absent(struct pages *p, enum pages_kind kind, const struct req
 }
 
 /* Ends what claim_absent() began: [offset, offset + bytes) is handed out, the rest of
- * the claim is free; or, after an error, everything is absent again. */
+ * the claim is free; or, after an error, everything is absent again, or retired. */
 static void settle(struct pages *p, enum pages_kind kind, size_t offset, size_t claimed, size_t bytes, int err)
 {
 	pthread_mutex_lock(&p->lock);
 	if (err) {
-		pages_put_absent(p, kind, offset, claimed);
+		pages_put_uncommitted(p, kind, offset, claimed, err);
 	} else {
 		p->allocated += bytes;
 		if (claimed > bytes)
@@ -96,7 +96,7 @@ static void settle(struct pages *p, enum pages_kind kind, size_t offset, size_t 
 }
 
 /* Commits `claim` bytes of a kind, of which the first are the request's. */
-static int grow_by(struct pages *p, enum pages_kind kind, const struct request *q, size_t claim, size_t *offset)
+static int grow_once(struct pages *p, enum pages_kind kind, const struct request *q, size_t claim, size_t *offset)
 {
 	size_t frontier, enough;
 	while (!claim_absent(p, kind, q, claim, offset, &frontier)) {
@@ -109,6 +109,15 @@ static int grow_by(struct pages *p, enum pages_kind kind, const struct request *
 	int err = region_commit_keep(p->region, p->from + *offset, claim, q->keep);
 	settle(p, kind, *offset, claim, q->bytes, err);
 	return err;
+}
+
+/* What held a broken page is retired, and another place taken. */
+static int grow_by(struct pages *p, enum pages_kind kind, const struct request *q, size_t claim, size_t *offset)
+{
+	int err = -EHWPOISON;
+	for (unsigned tries = 0; err == -EHWPOISON && tries < MOST_TRIES; tries++)
+		err = grow_once(p, kind, q, claim, offset);
+	return err == -EHWPOISON ? -ENOMEM : err;
 }
 
 /* How much to commit beyond a request: a sixteenth of the heap, within the option's bounds. */

@@ -8,7 +8,8 @@
  *
  * Every page below the frontiers is in one of four places: handed out; in `resident`
  * or `recent`, free and committed; in `absent`, free and not committed; or in the
- * hands of an operation in flight.
+ * hands of an operation in flight. (Units that held a page which the hardware has
+ * lost are in none of them, never again.)
  */
 #ifndef SPARENA_PAGES_PAGES_H
 #define SPARENA_PAGES_PAGES_H
@@ -105,6 +106,7 @@ struct pages {
 	size_t refused_keep;     /* no use to try for as much before the next free, */
 	uint64_t refused_at;     /* or, where the limit may change by itself, for some ms */
 	uint64_t exhausted;      /* requests refused */
+	size_t retired;          /* bytes that are in no set any more, for a broken page */
 };
 
 static inline struct pages_zone *pages_zone_at(struct pages *p, size_t offset)
@@ -191,6 +193,9 @@ void pages_put_resident(struct pages *p, size_t offset, size_t bytes, uint64_t e
 void pages_take_resident(struct pages *p, size_t offset, size_t bytes);
 bool pages_is_resident(struct pages *p, size_t offset, size_t bytes);
 void pages_put_absent(struct pages *p, enum pages_kind kind, size_t offset, size_t bytes);
+
+/* The same of what a failed commit leaves; units with a broken page are retired. */
+void pages_put_uncommitted(struct pages *p, enum pages_kind kind, size_t offset, size_t bytes, int err);
 
 /* Around an operation that holds pages outside every set while the lock is open. */
 void pages_begin(struct pages *p);

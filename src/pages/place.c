@@ -58,7 +58,7 @@ static int commit_claimed(struct pages *p, size_t offset, size_t bytes, size_t k
 		err = region_commit_keep(p->region, p->from + offset, bytes, keep);
 	pthread_mutex_lock(&p->lock);
 	if (err)
-		pages_put_absent(p, PAGES_SMALL, offset, bytes);
+		pages_put_uncommitted(p, PAGES_SMALL, offset, bytes, err);
 	else
 		p->allocated += bytes;
 	pages_end(p);

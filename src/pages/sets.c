@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Pages from one place to another, with the lock held. */
+#include <errno.h>
+
 #include "os/os.h"
 #include "pages/pages.h"
 
@@ -45,6 +47,21 @@ void pages_put_absent(struct pages *p, enum pages_kind kind, size_t offset, size
 {
 	struct pages_zone *z = &p->zone[kind];
 	runset_add(&z->absent, offset / z->unit, bytes / z->unit);
+}
+
+void pages_put_uncommitted(struct pages *p, enum pages_kind kind, size_t offset, size_t bytes, int err)
+{
+	size_t unit = p->zone[kind].unit;
+	if (likely(err != -EHWPOISON)) {
+		pages_put_absent(p, kind, offset, bytes);
+		return;
+	}
+	for (size_t at = offset; at < offset + bytes; at += unit) {
+		if (region_is_broken(p->region, p->from + at, unit))
+			__atomic_store_n(&p->retired, p->retired + unit, __ATOMIC_RELAXED); /* read without the lock */
+		else
+			pages_put_absent(p, kind, at, unit);
+	}
 }
 
 size_t pages_note_free(struct pages *p)

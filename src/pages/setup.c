@@ -26,8 +26,9 @@ static int need_index(void *context, void *addr, size_t bytes)
 {
 	struct pages *p = context;
 	size_t offset = (size_t)((char *)addr - p->meta->base);
-	size_t from = size_down(offset, p->meta->granule);
-	return region_commit(p->meta, from, size_up(offset + bytes, p->meta->granule) - from);
+	size_t from = size_down(offset, p->meta->granule), length = size_up(offset + bytes, p->meta->granule) - from;
+	int err = region_commit(p->meta, from, length);
+	return err == -EHWPOISON ? region_commit(p->meta, from, length) : err; /* the broken page is gone */
 }
 
 /* The index of the bytes [from, end) of a zone. */
@@ -231,13 +232,26 @@ static void check_sets(struct pages *p, const struct pages_zone *z)
 		check_absent(z, &p->zone[kind].absent, p->zone[kind].unit);
 }
 
-/* Each unit of a zone's pages is committed exactly if it is not in `absent`. */
-static void check_states(struct pages *p, const struct pages_zone *z, size_t *handed_out, size_t *resident)
+static bool is_retired(struct pages *p, size_t at)
+{
+	if (region_is_committed(p->region, p->from + at, p->granule))
+		return false;
+	size_t unit = size_max(pages_zone_at(p, at)->unit, p->granule);
+	return region_is_broken(p->region, p->from + size_down(at, unit), unit);
+}
+
+/* Each unit of a zone's pages is committed exactly if it is not in `absent`, nor retired. */
+static void check_states(struct pages *p, const struct pages_zone *z, size_t *handed_out, size_t *resident,
+                         size_t *retired)
 {
 	struct pages_zone *small = &p->zone[PAGES_SMALL], *huge = &p->zone[PAGES_HUGE];
 	for (size_t at = z->start; at < z->frontier; at += p->granule) {
 		bool absent = runset_has(&small->absent, at / small->unit, 1) ||
 		              runset_has(&huge->absent, at / huge->unit, 1);
+		if (p->retired && !absent && is_retired(p, at)) {
+			*retired += p->granule;
+			continue;
+		}
 		expect(region_is_committed(p->region, p->from + at, p->granule) == !absent);
 		size_t pages = p->granule / PAGE;
 		size_t free = bitmap_count(z->resident.bits, pages_page(z, at), pages);
@@ -253,11 +267,11 @@ void pages_check(struct pages *p)
 	pthread_mutex_lock(&p->lock);
 	expect(p->in_flight == 0);
 	pages_recent_flush(p);
-	size_t handed_out = 0, resident = 0;
+	size_t handed_out = 0, resident = 0, retired = 0;
 	for (int kind = 0; kind < PAGES_KINDS; kind++) {
 		check_sets(p, &p->zone[kind]);
-		check_states(p, &p->zone[kind], &handed_out, &resident);
+		check_states(p, &p->zone[kind], &handed_out, &resident, &retired);
 	}
-	expect(handed_out == p->allocated && resident == p->resident_free);
+	expect(handed_out == p->allocated && resident == p->resident_free && retired == p->retired);
 	pthread_mutex_unlock(&p->lock);
 }

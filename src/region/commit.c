@@ -110,6 +110,33 @@ static int open_step(struct region *r, const struct step *s)
 }
 
 /*
+ * Notes the granule whose page is broken: the first of the step that is not populated whole.
+ * Without the lock. Where that cannot be told, there is none.
+ */
+static size_t find_broken(struct region *r, const struct step *s)
+{
+	size_t first = s->offset / r->granule, end = (s->offset + s->length) / r->granule;
+	for (size_t g = first; g < end; g++) {
+		size_t resident, swapped;
+		if (os_resident(r->base + g * r->granule, r->granule, &resident, &swapped))
+			return end;
+		if (resident < r->granule)
+			return g;
+	}
+	return end;
+}
+
+static void note_broken(struct region *r, const struct step *s)
+{
+	size_t g = find_broken(r, s);
+	pthread_mutex_lock(&r->lock);
+	if (g < (s->offset + s->length) / r->granule)
+		bitmap_set(r->broken_map, g, 1);
+	r->broken = true;
+	pthread_mutex_unlock(&r->lock);
+}
+
+/*
  * Populates what of the claimed span is missing, `left` bytes, in steps that the guard
  * allows. The lock is held on entry and exit and let go for each step, since the map's
  * words are shared with neighbours. After an error, *reached is the end of what may be
@@ -132,6 +159,8 @@ static int populate_missing(struct region *r, const struct span *s, size_t left,
 		err = populate_step(r, &step, &took);
 		if (!err)
 			err = span_lock_populated(r, step.offset, step.length);
+		if (unlikely(err == -EHWPOISON))
+			note_broken(r, &step);
 		pthread_mutex_lock(&r->lock);
 		r->counts.populate_ns += took;
 		r->counts.guarded += step.refused;
@@ -211,6 +240,8 @@ static int commit_span(struct region *r, const struct span *s, size_t keep)
 		return err;
 	}
 	bitmap_set(r->committed_map, s->first, count);
+	if (unlikely(r->broken))
+		bitmap_clear(r->broken_map, s->first, count);
 	count_commit(r, s, missing);
 	return 0;
 }

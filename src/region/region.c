@@ -103,6 +103,17 @@ size_t region_unit(struct region *r, size_t offset)
 	return unit;
 }
 
+bool region_is_broken(struct region *r, size_t offset, size_t length)
+{
+	struct span s;
+	if (!span_make(r, offset, length, &s))
+		return false;
+	pthread_mutex_lock(&r->lock);
+	bool none = bitmap_none(r->broken_map, s.first, s.end - s.first);
+	pthread_mutex_unlock(&r->lock);
+	return !none;
+}
+
 bool region_is_committed(struct region *r, size_t offset, size_t length)
 {
 	struct span s;

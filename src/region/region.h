@@ -159,6 +159,8 @@ struct region {
 	uint64_t *committed_map; /* a bit a granule: populated and charged */
 	uint64_t *busy_map;      /* a bit a granule: an operation owns it */
 	uint64_t *lingering_map; /* a bit a granule: not committed, but could not be discarded */
+	uint64_t *broken_map;    /* a bit a granule: it held a broken page, and was not committed since */
+	bool broken;             /* whether any ever did */
 	size_t lingering;        /* bytes of those: charged, since they may be resident */
 	uint64_t *opened_map;    /* a bit a piece: accessible */
 	uint64_t *thinned_map;   /* a bit a chunk of the huge zone: run in small granules */
@@ -230,6 +232,9 @@ int region_mend(struct region *r, size_t chunk);
 
 /* Unit in which the place at `offset` is committed now: granule or CHUNK_SIZE. */
 size_t region_unit(struct region *r, size_t offset);
+
+/* Whether a commit of the range has met a broken page, -EHWPOISON, in it. */
+bool region_is_broken(struct region *r, size_t offset, size_t length);
 
 /* Whether every granule of the range is committed. */
 bool region_is_committed(struct region *r, size_t offset, size_t length);

@@ -45,7 +45,7 @@ static int make_maps(struct region *r)
 {
 	size_t granules = map_bytes_for(r->size / r->granule);
 	size_t chunks = map_bytes_for(r->size / CHUNK_SIZE);
-	size_t bytes = size_up(3 * granules + 2 * chunks, os_page_size());
+	size_t bytes = size_up(4 * granules + 2 * chunks, os_page_size());
 
 	void *maps;
 	int err = os_new(bytes, &maps);
@@ -56,8 +56,9 @@ static int make_maps(struct region *r)
 	r->committed_map = (uint64_t *)(void *)at;
 	r->busy_map = (uint64_t *)(void *)(at + granules);
 	r->lingering_map = (uint64_t *)(void *)(at + 2 * granules);
-	r->opened_map = (uint64_t *)(void *)(at + 3 * granules);
-	r->thinned_map = (uint64_t *)(void *)(at + 3 * granules + chunks);
+	r->broken_map = (uint64_t *)(void *)(at + 3 * granules);
+	r->opened_map = (uint64_t *)(void *)(at + 4 * granules);
+	r->thinned_map = (uint64_t *)(void *)(at + 4 * granules + chunks);
 	return 0;
 }
 

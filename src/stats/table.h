@@ -29,6 +29,7 @@
 	X(helper_lost, count, "Helper processes that were killed, of all heaps")                   \
 	X(lazy, bytes, "Charged beside committed for blocks above lazy_above, not populated") \
 	X(swapped, bytes, "Of resident, in swap")                                                  \
+	X(broken, bytes, "Retired, not charged: where the hardware had lost a page")               \
 	X(merged, bytes, "Of the whole process, pages merged with others that are alike (KSM)")
 
 #endif

@@ -239,6 +239,7 @@ WITHOUT = {
     "unit_bench(_(alloc|pageout))?": "arithmetic and text",
     "integration_bench(_(alloc|pageout|programs))?": "measures",
     "fuzz_(conf|proc|pages|heap)": "look for what no test thought of; the models are unit_pages' and heap's",
+    "heap_broken_pages": "what a commit does where a page is lost; books after each step",
     "integration_merged": "what the kernel merges; commits are heap's and unit_region's",
     "heap_locked": "what is locked, beside what the kernel says is resident",
     "integration_swapped": "what is in swap, with books of its own after each step; commits are heap's and unit_region's",

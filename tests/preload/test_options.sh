@@ -136,7 +136,7 @@ done
 conf=limit:64M,stats_print:true
 ran 0 with "$conf" && reaches 50 64
 for key in limit committed committed_peak resident metadata reserved allocated exhausted commits decommits \
-	populate_ns faults_avoided backing page_size granule guarded helper_lost lazy swapped merged; do
+	populate_ns faults_avoided backing page_size granule guarded helper_lost lazy swapped broken merged; do
 	grep -q "\<$key\>" "$scratch/err" || fail "stats_print: no $key"
 done
 

@@ -379,6 +379,7 @@ static void test_mismatch(void **state)
 		{"backing:memfd,path:/tmp", "path: is for backing:file alone"},
 		{"keep:true", "keep: is for backing:file alone"},
 		{"backing:hugetlb,keep:true", "keep: is for backing:file alone"},
+		{"merge:on,backing:memfd", "merge:on is for backing:anon alone"},
 		{"lazy_above:1M,backing:memfd", "lazy_above: is for backing:anon alone"},
 		{"lazy_above:1M,backing:hugetlb", "lazy_above: is for backing:anon alone"},
 		{"backing:file,path:/tmp,lazy_above:64K", "lazy_above: is for backing:anon alone"},

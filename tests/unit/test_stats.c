@@ -24,7 +24,7 @@ static const char *const names[] = {
 	"limit",         "committed",        "committed_peak", "resident",  "metadata",    "reserved",
 	"allocated",     "exhausted",        "commits",        "decommits", "populate_ns", "faults_avoided",
 	"foreign_frees", "uncached_threads", "backing",        "page_size", "granule",
-	"guarded",       "helper_lost",      "lazy",           "swapped",   "merged",
+	"guarded",       "helper_lost",      "lazy",           "swapped",   "broken",      "merged",
 };
 
 #define NAME_COUNT (sizeof(names) / sizeof(names[0]))
