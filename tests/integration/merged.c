@@ -104,12 +104,14 @@ static void on_case(void)
 	fill(p, SIZE);
 	fill(q, SIZE);
 	long sharing = number("/sys/kernel/mm/ksm/pages_sharing");
-	let_it_scan();
-	size_t merged = stats_of(h).merged;
-	printf("%zu KiB merged, %ld more pages share one\n", merged / 1024,
-	       number("/sys/kernel/mm/ksm/pages_sharing") - sharing);
-	CHECK(merged > 2 * SIZE - 2 * SIZE / 10);
-	CHECK(number("/sys/kernel/mm/ksm/pages_sharing") - sharing > (long)(2 * SIZE / PAGE * 9 / 10));
+	size_t merged = 0, more = 0;
+	for (int tries = 0; tries < 10 && (merged < 2 * SIZE * 9 / 10 || more < 2 * SIZE / PAGE * 9 / 10); tries++) {
+		let_it_scan();
+		merged = stats_of(h).merged;
+		more = (size_t)(number("/sys/kernel/mm/ksm/pages_sharing") - sharing);
+	}
+	printf("%zu KiB merged, %zu more pages share one\n", merged / 1024, more);
+	CHECK(merged >= 2 * SIZE * 9 / 10 && more >= 2 * SIZE / PAGE * 9 / 10);
 	CHECK(is_filled(p, SIZE) && is_filled(q, SIZE));
 	CHECK(faults_of_writing(p, SIZE) > (long)(SIZE / PAGE / 2));
 	(void)stats_of(h);

@@ -565,6 +565,7 @@ static void use_no_process_heap(void)
 	assert_int_equal(sparena_heap_usable_size(NULL, p), 0);
 	free(p);
 	assert_int_equal(sparena_heap_purge(NULL), -EINVAL);
+	assert_int_equal(sparena_heap_pageout(NULL), -EINVAL);
 	assert_int_equal(sparena_heap_set_limit(NULL, 64 * MIB), -EINVAL);
 	assert_non_null(strstr(sparena_last_error(), "malloc is not sparena's"));
 	sparena_heap_on_exhausted(NULL, free_own, NULL);
@@ -585,6 +586,7 @@ static void use_process_heap(void)
 	assert_int_equal((uintptr_t)p % 4096, 0);
 	sparena_heap_free(NULL, p);
 	assert_int_equal(sparena_heap_purge(NULL), 0);
+	assert_int_equal(sparena_heap_pageout(NULL), 0);
 	assert_int_equal(sparena_stats_print(NULL, STDOUT_FILENO, "text"), 0);
 }
 
