@@ -44,6 +44,7 @@ class Program:
     repeating = ()  # units whose tests are repeated for a time, or as often as time allows
     # Its processes are known by their folder then, so there is one run in it at a time.
     overwrites_environment = False
+    fixed_ports = ()  # units that listen where they must: likewise
 
     def __init__(self, folder):
         self.folder = os.path.realpath(os.path.join(folder, "src"))
@@ -68,6 +69,7 @@ class Memcached(Program):
     server = "memcached-debug"
     line = re.compile(r"(not )?ok\b *(\d*)([^#]*)(?:#\s*(skip|todo))?", re.IGNORECASE)
     repeating = ("t/maxconns.t",)
+    fixed_ports = ("t/issue_67.t", "t/proxy.t")
 
     def units(self):
         # whitespace.t is of the source's own text, and wants git.

@@ -177,7 +177,8 @@ class Unit:
         self.out = {way: "" for way in WAYS}
 
     def run(self, runner):
-        with ThreadPoolExecutor(1 if runner.program.overwrites_environment else len(WAYS)) as pool:
+        alone = runner.program.overwrites_environment or self.name in runner.program.fixed_ports
+        with ThreadPoolExecutor(1 if alone else len(WAYS)) as pool:
             both = list(pool.map(lambda way: runner.run(way, self.name), WAYS))
         for way, (results, text) in zip(WAYS, both):
             self.runs[way].append(results)
