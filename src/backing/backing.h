@@ -166,7 +166,7 @@ bool backing_is_view(const struct backing *b);
 /* Populates in pieces, by MADV_POPULATE_WRITE or by touching. -ENOMEM: the backing is full. */
 int backing_populate(struct backing *b, size_t offset, size_t length);
 
-/* The same of those pages that are in memory: what is in swap stays there. */
+/* The same of those pages that are in memory: what is in swap stays there, if that is told. */
 int backing_populate_in_core(struct backing *b, size_t offset, size_t length);
 
 /* Private anonymous memory of small pages: reserved, and given back by MADV_DONTNEED. */

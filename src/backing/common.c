@@ -49,8 +49,9 @@ int backing_populate_in_core(struct backing *b, size_t offset, size_t length)
 	int err = 0;
 	for (size_t done = 0; done < length && !err; done += step) {
 		size_t part = size_min(length - done, step);
-		err = os_core_pages(b->base + offset + done, part, in_core);
-		if (!err)
+		if (os_core_pages(b->base + offset + done, part, in_core))
+			err = backing_populate(b, offset + done, part);
+		else
 			err = populate_cored(b, offset + done, in_core, part / b->page_size);
 	}
 	return err;

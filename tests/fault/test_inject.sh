@@ -143,7 +143,7 @@ at_least "$(calls madvise)" 50 "calls of madvise"
 
 # A call that is not listed below would never fail.
 known=" brk clone clone3 exit exit_group futex getpid rseq rt_sigaction rt_sigprocmask rt_sigreturn set_robust_list wait4 \
-madvise mprotect mmap munmap open openat read pread64 ioctl close write prctl newfstatat sched_getaffinity gettid \
+madvise mincore mprotect mmap munmap open openat read pread64 ioctl close write prctl newfstatat sched_getaffinity gettid \
 access fcntl prlimit64 "
 # Those of shared memory, of forks with it, and of the helper process: test_calls_process
 # makes them fail in this one, and what stands below in the helper.
@@ -168,6 +168,7 @@ memory()
 		each mprotect 1 ENOMEM
 		each mprotect 4 EACCES
 		each mmap 1 ENOMEM
+		each mincore 3 ENOMEM EAGAIN
 		[ "$mode" = once ] || mode=leaks
 		each munmap 1 ENOMEM
 		each munmap 4 EINVAL

@@ -248,6 +248,24 @@ static void stays_case(void)
 	sparena_region_release(region);
 }
 
+/* What of a range would have to be written back. */
+static size_t dirty_kib(const char *from, size_t size)
+{
+	char line[512];
+	size_t total = 0, kib;
+	unsigned long a, b;
+	bool inside = false;
+	FILE *f = fopen("/proc/self/smaps", "r");
+	CHECK(f);
+	while (fgets(line, sizeof line, f))
+		if (sscanf(line, "%lx-%lx ", &a, &b) == 2)
+			inside = a >= (uintptr_t)from && b <= (uintptr_t)from + size;
+		else if (inside && (sscanf(line, "Shared_Dirty: %zu", &kib) == 1 || sscanf(line, "Private_Dirty: %zu", &kib) == 1))
+			total += kib;
+	fclose(f);
+	return total;
+}
+
 /* A file's pages that were written back and dropped are read in, and stay clean. */
 static void file_case(void)
 {
@@ -258,6 +276,7 @@ static void file_case(void)
 	CHECK(sparena_region_pageout(region, 0, REGION) == 0);
 	CHECK(faults_of_reading(base, 4 * MIB) > 0);
 	CHECK(sparena_region_populate_read(region, 0, REGION) == 0);
+	CHECK(dirty_kib(base, REGION) == 0);
 	CHECK(faults_of_reading(base, HOLE_AT) == 0);
 	CHECK(faults_of_reading(base + HOLE_AT + HOLE, REGION - HOLE_AT - HOLE) == 0);
 	check_contents();

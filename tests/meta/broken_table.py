@@ -241,6 +241,7 @@ WITHOUT = {
     "fuzz_(conf|proc|pages|heap)": "look for what no test thought of; the models are unit_pages' and heap's",
     "heap_broken_pages": "what a commit does where a page is lost; books after each step",
     "integration_merged": "what the kernel merges; commits are heap's and unit_region's",
+    "preload_memcached_locked": "what mlockall fills; the sizes are preload_memcached's",
     "heap_locked": "what is locked, beside what the kernel says is resident",
     "integration_swapped": "what is in swap, with books of its own after each step; commits are heap's and unit_region's",
     "integration_security": "who may open and see what; that new memory reads zero is unit_region's and heap's",

@@ -14,7 +14,7 @@ find_memcached()
 	return 1
 }
 
-# start_memcached [COMMAND...]: by way of COMMAND, which must exec it. Listens on
+# start_memcached [COMMAND...]: by way of COMMAND, which must exec it, with $memcached_options. Listens on
 # $memcached_socket, so that no port of the machine is taken.
 start_memcached()
 {
@@ -25,7 +25,7 @@ start_memcached()
 	memcached_socket=$scratch/memcached/$$-$(date +%N)
 	# -M: refuse instead of throwing old values away
 	# shellcheck disable=SC2086 # words are wanted: $user may be nothing
-	"$@" "$memcached" $user -m 4096 -M -t 2 -s "$memcached_socket" 2>"$scratch/memcached.err" &
+	"$@" "$memcached" $user ${memcached_options:-} -m 4096 -M -t 2 -s "$memcached_socket" 2>"$scratch/memcached.err" &
 	memcached_pid=$!
 	tries=0
 	until [ -S "$memcached_socket" ]; do

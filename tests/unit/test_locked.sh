@@ -49,8 +49,8 @@ make_cgroup 256M || skip "$missing"
 no_cgroup_swap
 for case in all all-onfault all-current; do
 	for when in before after; do
-		check in_cgroup "$program" $case-$when
-		check in_cgroup "$program" $case-$when backing:memfd
+		check in_cgroup "$program" $case-$when reserve:1T
+		check in_cgroup "$program" $case-$when reserve:1T,backing:memfd
 	done
 done
 check in_cgroup "$program" all-after trap:true

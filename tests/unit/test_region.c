@@ -783,7 +783,7 @@ static void public_region_on_this_backing(void **state)
 static void advice_is_for_what_is_committed(void **state)
 {
 	(void)state;
-	NEEDS(1);
+	NEEDS(2);
 	SKIP_UNLESS(strcmp(kind.name, "anon-8M") != 0, "no backing that a program could name");
 	struct sparena_region *r;
 	size_t bytes, g;

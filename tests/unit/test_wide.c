@@ -56,7 +56,8 @@ static void lay_out(void)
 	for (size_t i = 0; i < PARTS; i++) {
 		size_t most = size_max(256 * KiB / granule, 1);
 		parts[i] = (struct part){ .length = (random_below(most) + 1) * granule };
-		parts[i].offset = i * apart + random_below(apart / granule - most) * granule;
+		size_t room = apart / granule - most; /* of 1G pages there is none */
+		parts[i].offset = i * apart + (room ? random_below(room) : 0) * granule;
 	}
 	parts[PARTS - 1].offset = TiB - parts[PARTS - 1].length; /* to the very end */
 }
