@@ -233,3 +233,21 @@ int os_unlock(void *addr, size_t size)
 
 	return os_result(munlock(addr, size), saved_errno);
 }
+
+int os_new_sparse(size_t size, void **out)
+{
+	void *p;
+	int r = os_reserve(size, os_page_size(), &p);
+
+	if (r != 0)
+		return r;
+	if (os_is_locked(p, os_page_size()))
+		r = os_lock(p, size, false);
+	if (r == 0)
+		r = os_open(p, size);
+	if (r == 0)
+		*out = p;
+	else
+		os_release(p, size);
+	return r;
+}

@@ -80,8 +80,6 @@ static inline int os_new(size_t size, void **out)
 
 	if (r != 0)
 		return r;
-	if (os_is_locked(p, os_page_size())) /* mlockall(2): opened, all of it would be populated */
-		(void)os_lock(p, size, false);
 	r = os_open(p, size);
 	if (r == 0)
 		*out = p;
@@ -89,6 +87,10 @@ static inline int os_new(size_t size, void **out)
 		os_release(p, size);
 	return r;
 }
+
+/* The same, also where the process has locked all that it will have, mlockall(2): what is large
+ * and mostly not used would be populated when it is opened. */
+int os_new_sparse(size_t size, void **out);
 
 /*
  * Populates pages writable, madvise(2) MADV_POPULATE_WRITE, in one call; EINTR

@@ -48,7 +48,7 @@ static int make_maps(struct region *r)
 	size_t bytes = size_up(4 * granules + 2 * chunks, os_page_size());
 
 	void *maps;
-	int err = os_new(bytes, &maps);
+	int err = os_new_sparse(bytes, &maps);
 	if (err)
 		return err;
 	char *at = maps;

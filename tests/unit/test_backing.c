@@ -402,7 +402,7 @@ static int receive_fd(int socket)
 static int other_process(int socket)
 {
 	int fd = receive_fd(socket);
-	char *p = mmap(NULL, 3 * unit, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	char *p = mmap(NULL, 3 * unit, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (p == MAP_FAILED)
 		return 1;
 	for (size_t at = unit; at < 2 * unit; at += 4096)
