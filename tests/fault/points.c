@@ -86,12 +86,18 @@ size_t entries_of(const char *path)
 
 size_t descriptors(void) { return entries_of("/proc/self/fd"); }
 
+/* Looks again for a while: the kernel may be moving pages, as for a pool of huge ones, and what
+ * was never there does not come. */
 bool is_backed(const void *at, size_t size)
 {
 	uintptr_t page = os_page_size(), from = (uintptr_t)at & ~(page - 1);
 	size_t whole = ((uintptr_t)at + size - from + page - 1) & ~(page - 1), there = 0, swapped = 0;
 	look_begin();
-	MUST(os_resident((const void *)from, whole, &there, &swapped) == 0);
+	for (int tries = 0; tries < 20 && there + swapped != whole; tries++) {
+		if (tries)
+			usleep(5000);
+		MUST(os_resident((const void *)from, whole, &there, &swapped) == 0);
+	}
 	look_end();
 	return there + swapped == whole;
 }
