@@ -50,7 +50,7 @@ static const struct rlimit_row data = {"RLIMIT_DATA", "-d", "data",
                                        true};
 static const struct rlimit_row memlock = {
 	"RLIMIT_MEMLOCK", "-l", "memlock",
-	"matters only to programs that call mlockall, where reserved space counts", false};
+	"matters only to the option lock, and to programs that call mlockall, where reserved space counts", false};
 
 static void add_map_count(struct report *r, size_t count)
 {

@@ -114,7 +114,7 @@ else
 	echo "address space or data are limited already: those limits are not tried"
 fi
 limited -l 64 any
-finding RLIMIT_MEMLOCK ok "64 KiB: matters only to programs that call mlockall"
+finding RLIMIT_MEMLOCK ok "64 KiB: matters only to the option lock, and to programs that call mlockall"
 
 # ---- without its library
 
