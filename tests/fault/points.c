@@ -87,7 +87,8 @@ size_t entries_of(const char *path)
 size_t descriptors(void) { return entries_of("/proc/self/fd"); }
 
 /* Looks again for a while: the kernel may be moving pages, as for a pool of huge ones, and what
- * was never there does not come. */
+ * was never there does not come. Of shared memory it takes what nobody uses from the page table
+ * (DAMON's reclaim), and leaves it in the file, where there is no swap. */
 bool is_backed(const void *at, size_t size)
 {
 	uintptr_t page = os_page_size(), from = (uintptr_t)at & ~(page - 1);
@@ -98,8 +99,13 @@ bool is_backed(const void *at, size_t size)
 			usleep(5000);
 		MUST(os_resident((const void *)from, whole, &there, &swapped) == 0);
 	}
+	bool backed = there + swapped == whole;
+	if (!backed) {
+		MUST(os_in_core((const void *)from, whole, &there) == 0);
+		backed = there == whole;
+	}
 	look_end();
-	return there + swapped == whole;
+	return backed;
 }
 
 /* ---- one run ------------------------------------------------------------------------------ */
