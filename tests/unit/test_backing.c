@@ -180,15 +180,25 @@ static long minor_faults(void)
 	return usage.ru_minflt;
 }
 
-static void populated_does_not_fault(void **state)
+static long faults_of_writing(void)
 {
-	(void)state;
-	assert_int_equal(populate(0, 1), 0);
-	assert_reads(5, 0, 0);
 	long before = minor_faults();
 	for (size_t at = 0; at < unit; at += 4096)
 		((volatile char *)b.base)[at] = 1;
-	long faults = minor_faults() - before;
+	return minor_faults() - before;
+}
+
+/* The process's own memory may have a fault meanwhile: of what is not populated each time has many. */
+static void populated_does_not_fault(void **state)
+{
+	(void)state;
+	long faults = 1;
+	for (int tries = 0; tries < 3 && faults; tries++) {
+		assert_int_equal(discard(0, 1), 0);
+		assert_int_equal(populate(0, 1), 0);
+		assert_reads(5, 0, 0);
+		faults = faults_of_writing();
+	}
 	assert_true(faults == 0 || SANITIZED); /* its shadow faults, too */
 }
 
