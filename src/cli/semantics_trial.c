@@ -16,29 +16,32 @@
 
 /* ---- how a trial ends ------------------------------------------------------------ */
 
-void trial_differs(struct trial *t, const char *format, ...)
+static void note_end(struct trial *t, enum semantics_outcome outcome, const char *format, va_list list)
 {
 	struct text text;
-	va_list list;
 
 	text_init(&text, t->said, sizeof(t->said));
-	va_start(list, format);
 	text_vadd(&text, format, list);
+	t->outcome = outcome;
+}
+
+void trial_differs(struct trial *t, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	note_end(t, SEMANTICS_DIFFERS, format, list);
 	va_end(list);
-	t->outcome = SEMANTICS_DIFFERS;
 	os_exit(0);
 }
 
 void trial_not_tried(struct trial *t, const char *format, ...)
 {
-	struct text text;
 	va_list list;
 
-	text_init(&text, t->said, sizeof(t->said));
 	va_start(list, format);
-	text_vadd(&text, format, list);
+	note_end(t, SEMANTICS_NOT_TRIED, format, list);
 	va_end(list);
-	t->outcome = SEMANTICS_NOT_TRIED;
 	os_exit(0);
 }
 

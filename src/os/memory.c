@@ -245,9 +245,5 @@ int os_new_sparse(size_t size, void **out)
 		r = os_lock(p, size, false);
 	if (r == 0)
 		r = os_open(p, size);
-	if (r == 0)
-		*out = p;
-	else
-		os_release(p, size);
-	return r;
+	return os_settle_new(p, size, r, out);
 }

@@ -71,6 +71,16 @@ int os_unlock(void *addr, size_t size);
  * cold, madvise(2) MADV_COLD; before Linux 5.4: no. */
 bool os_is_locked(void *addr, size_t size);
 
+/* What was just reserved is *out, or after an error given back. Returns r. */
+static inline int os_settle_new(void *p, size_t size, int r, void **out)
+{
+	if (r == 0)
+		*out = p;
+	else
+		os_release(p, size);
+	return r;
+}
+
 /* Readable and writable memory of which nothing is populated. Errors of os_reserve() and
  * os_open(). */
 static inline int os_new(size_t size, void **out)
@@ -78,14 +88,7 @@ static inline int os_new(size_t size, void **out)
 	void *p;
 	int r = os_reserve(size, os_page_size(), &p);
 
-	if (r != 0)
-		return r;
-	r = os_open(p, size);
-	if (r == 0)
-		*out = p;
-	else
-		os_release(p, size);
-	return r;
+	return r != 0 ? r : os_settle_new(p, size, os_open(p, size), out);
 }
 
 /* The same, also where the process has locked all that it will have, mlockall(2): what is large
