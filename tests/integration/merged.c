@@ -101,9 +101,9 @@ static void on_case(void)
 	CHECK(sparena_region_reserve("merge:on,thp:never", SIZE, &r) == 0);
 	char *p = sparena_heap_malloc(h, SIZE), *q = sparena_region_base(r);
 	CHECK(p && sparena_region_commit(r, 0, SIZE) == 0);
+	long sharing = number("/sys/kernel/mm/ksm/pages_sharing"); /* the kernel scans what is filled at once */
 	fill(p, SIZE);
 	fill(q, SIZE);
-	long sharing = number("/sys/kernel/mm/ksm/pages_sharing");
 	size_t merged = 0, more = 0;
 	for (int tries = 0; tries < 10 && (merged < 2 * SIZE * 9 / 10 || more < 2 * SIZE / PAGE * 9 / 10); tries++) {
 		let_it_scan();
