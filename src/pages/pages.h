@@ -181,6 +181,24 @@ void pages_check(struct pages *p);
 
 /* ---- between the files of this room, most with the lock held ------------------ */
 
+/* What is asked for: `bytes` at a multiple of `align`, with `keep` left free below the limit. */
+struct pages_request {
+	size_t bytes;
+	size_t align;
+	size_t keep;
+};
+
+/*
+ * The lowest run of `bytes`, more or less than the request's, in a set whose first unit lies
+ * at `start`; by the alignment of its address: the region itself begins at a multiple of
+ * CHUNK_SIZE only.
+ */
+bool pages_find_run(struct pages *p, const struct runset *s, size_t start, size_t unit, const struct pages_request *q,
+                    size_t bytes, size_t *offset);
+
+/* As pages_alloc(), of what is not committed yet (grow.c). Without the lock. */
+int pages_grow(struct pages *p, const struct pages_request *q, size_t *offset);
+
 /* Time in epochs; 0 where nothing goes back by age. Needs no lock. */
 uint64_t pages_epoch(const struct pages *p);
 

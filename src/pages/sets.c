@@ -10,6 +10,17 @@ uint64_t pages_epoch(const struct pages *p)
 	return p->epoch_ms ? os_clock_ms() / p->epoch_ms : 0;
 }
 
+bool pages_find_run(struct pages *p, const struct runset *s, size_t start, size_t unit, const struct pages_request *q,
+                     size_t bytes, size_t *offset)
+{
+	size_t align = size_max(q->align / unit, 1), at;
+	size_t first = ((uintptr_t)p->region->base + p->from + start) / unit;
+	if (!runset_find(s, bytes / unit, align, first & (align - 1), &at))
+		return false;
+	*offset = start + at * unit;
+	return true;
+}
+
 void pages_stamp(struct pages *p, size_t offset, size_t bytes, uint64_t epoch)
 {
 	for (size_t g = offset / p->granule; g <= (offset + bytes - 1) / p->granule; g++)
