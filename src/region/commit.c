@@ -44,6 +44,15 @@ static int open_pieces(struct region *r, size_t offset, size_t length)
 	return 0;
 }
 
+void region_open_ahead(struct region *r, size_t offset, size_t length)
+{
+	if (offset >= r->size || !length)
+		return;
+	pthread_mutex_lock(&r->lock);
+	(void)open_pieces(r, offset, size_min(length, r->size - offset)); /* who commits tries again */
+	pthread_mutex_unlock(&r->lock);
+}
+
 /* ---- populating what is missing -------------------------------------------- */
 
 /* First run of granules in [from, end) that are not committed. */

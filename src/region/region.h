@@ -203,6 +203,10 @@ int region_commit(struct region *r, size_t offset, size_t length);
 /* As region_commit(), but refuses with -ENOMEM unless `keep` bytes stay free below the limit. */
 int region_commit_keep(struct region *r, size_t offset, size_t length, size_t keep);
 
+/* Makes the pieces of a range accessible that will be committed soon: so nobody has to wait then
+ * until another thread's populate has ended, as mprotect(2) does. Nothing is lost without it. */
+void region_open_ahead(struct region *r, size_t offset, size_t length);
+
 /* Gives the range back and uncharges what of it was committed. Errors as above. */
 int region_decommit(struct region *r, size_t offset, size_t length);
 

@@ -442,6 +442,28 @@ static void closed_region_is_inaccessible(void **state)
 	assert_int_equal(os_populate(region.base + region.piece, 4096), -EINVAL);
 }
 
+/* And nothing more: it is neither charged nor resident. */
+static void what_is_opened_ahead_is_accessible(void **state)
+{
+	(void)state;
+	SKIP_UNLESS(!region.traps, "a region that traps is not opened in pieces");
+	size_t piece = region.piece, resident;
+	SKIP_UNLESS(region.size >= 5 * piece, "so few pieces");
+	region_open_ahead(&region, piece, 2 * piece);
+	assert_false(has_vm_flag(region.base, " wr"));
+	assert_true(has_vm_flag(region.base + piece, " wr"));
+	assert_true(has_vm_flag(region.base + 3 * piece - 1, " wr"));
+	assert_false(has_vm_flag(region.base + 3 * piece, " wr"));
+	assert_int_equal(budget_charged(&budget), 0);
+	assert_int_equal(region_resident(&region, 0, region.size, &resident), 0);
+	assert_int_equal(resident, 0);
+	region_open_ahead(&region, region.size - piece, SIZE_MAX);
+	assert_true(has_vm_flag(region.base + region.size - 1, " wr"));
+	region_open_ahead(&region, region.size, piece); /* there is nothing */
+	assert_int_equal(region_commit(&region, piece, piece), 0);
+	assert_int_equal(region_decommit(&region, piece, piece), 0);
+}
+
 /* ---- what traps ------------------------------------------------------------------ */
 
 /* By the kernel, since a touch would end the test. */
@@ -899,6 +921,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(zero_granule_stays_backed_after_thinning, make, drop),
 		cmocka_unit_test_setup_teardown(zones_say_what_may_be_huge, make, drop),
 		cmocka_unit_test_setup_teardown(closed_region_is_inaccessible, make, drop),
+		cmocka_unit_test_setup_teardown(what_is_opened_ahead_is_accessible, make, drop),
 		cmocka_unit_test_setup_teardown(what_was_given_back_traps, make_trapping, drop),
 		cmocka_unit_test_setup_teardown(what_could_not_be_committed_traps, make_trapping, drop),
 		cmocka_unit_test_setup_teardown(what_was_thinned_traps, make_trapping, drop),
