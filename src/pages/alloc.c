@@ -32,6 +32,7 @@ static bool take_resident(struct pages *p, const struct pages_request *q, size_t
 		pages_take_resident(p, *offset, q->bytes);
 	}
 	p->allocated += q->bytes;
+	pages_watch(p, *offset);
 	return true;
 }
 

@@ -306,21 +306,38 @@ static void give_back_all(struct pages *p)
 	give_back(p, &e, &cursor);
 }
 
+/* With `sweeping` held. Says whether it stopped only because of the time. */
+static bool sweep_part(struct pages *p, uint64_t epoch)
+{
+	struct effort e = { SIZE_MAX, epoch, TICK_SMALL, TICK_NS };
+	size_t from = p->sweep_at;
+	if (from == 0)
+		pages_shards_age(p, epoch);
+	bool moved = give_back(p, &e, &p->sweep_at) > 0 || p->sweep_at != from;
+	if (p->sweep_at < p->size / CHUNK_SIZE)
+		return moved;
+	p->sweep_at = 0;
+	atomic_store_explicit(&p->swept, epoch, memory_order_relaxed);
+	return false;
+}
+
 void pages_sweep(struct pages *p, uint64_t epoch)
 {
 	if (unlikely(p->decay_ms == 0))
 		give_back_all(p);
-	if (likely(is_swept(p, epoch)) || pthread_mutex_trylock(&p->sweeping))
+	if (likely(is_swept(p, epoch)) || atomic_load_explicit(&p->attended, memory_order_relaxed) ||
+	    pthread_mutex_trylock(&p->sweeping))
 		return;
-	struct effort e = { SIZE_MAX, epoch, TICK_SMALL, TICK_NS };
-	if (p->sweep_at == 0)
-		pages_shards_age(p, epoch);
-	give_back(p, &e, &p->sweep_at);
-	if (p->sweep_at >= p->size / CHUNK_SIZE) {
-		p->sweep_at = 0;
-		atomic_store_explicit(&p->swept, epoch, memory_order_relaxed);
-	}
+	(void)sweep_part(p, epoch);
 	pthread_mutex_unlock(&p->sweeping);
+}
+
+bool pages_sweep_part(struct pages *p, uint64_t epoch)
+{
+	pthread_mutex_lock(&p->sweeping);
+	bool more = !is_swept(p, epoch) && sweep_part(p, epoch);
+	pthread_mutex_unlock(&p->sweeping);
+	return more;
 }
 
 void pages_tick(struct pages *p)

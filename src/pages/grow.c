@@ -70,11 +70,11 @@ static int grow_by(struct pages *p, enum pages_kind kind, const struct pages_req
 }
 
 /* How much to commit beyond a request: a sixteenth of the heap, within the option's bounds. */
-static size_t step_ahead(struct pages *p, enum pages_kind kind)
+static size_t step_ahead(struct pages *p, enum pages_kind kind, size_t commit_ahead)
 {
 	size_t unit = p->zone[kind].unit;
 	size_t sixteenth = region_committed(p->region) / 16;
-	size_t most = kind == PAGES_SMALL ? size_min(p->commit_ahead, CHUNK_SIZE) : p->commit_ahead;
+	size_t most = kind == PAGES_SMALL ? size_min(commit_ahead, CHUNK_SIZE) : commit_ahead;
 	return size_down(size_min(sixteenth, most), unit);
 }
 
@@ -82,9 +82,9 @@ static size_t step_ahead(struct pages *p, enum pages_kind kind)
  * One thread at a time goes ahead: many that start at once would each commit as much
  * again. Returns what is added to `least`.
  */
-static size_t begin_step(struct pages *p, enum pages_kind kind, size_t least)
+static size_t begin_step(struct pages *p, enum pages_kind kind, size_t least, size_t commit_ahead)
 {
-	size_t ahead = size_min(step_ahead(p, kind), p->size);
+	size_t ahead = size_min(step_ahead(p, kind, commit_ahead), p->size);
 	if (ahead <= least)
 		return 0;
 	pthread_mutex_lock(&p->lock);
@@ -106,7 +106,7 @@ static int grow_kind(struct pages *p, enum pages_kind kind, const struct pages_r
 	size_t least;
 	if (!size_up_checked(q->bytes, p->zone[kind].unit, &least) || least > p->size)
 		return -ENOMEM;
-	size_t ahead = begin_step(p, kind, least);
+	size_t ahead = begin_step(p, kind, least, p->commit_ahead);
 	int err = grow_by(p, kind, q, least + ahead, offset);
 	if (ahead)
 		end_step(p);
@@ -127,6 +127,85 @@ static bool prefers_huge(struct pages *p, size_t bytes)
 	}
 }
 
+/* In the background a step may be larger: it costs nobody time, and who uses it up meanwhile
+ * has to commit for himself. */
+#define STEPS_AHEAD 4
+
+void pages_unwatch(struct pages *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->watched = 0;
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* The half of it that is higher is used last. */
+static void note_step(struct pages *p, size_t offset, size_t step)
+{
+	pthread_mutex_lock(&p->lock);
+	p->stepping_ahead = false;
+	p->ahead_at = offset;
+	p->ahead = step;
+	p->watched = step / 2;
+	p->watched_at = offset + step / 2;
+	pthread_mutex_unlock(&p->lock);
+}
+
+static size_t longest_free(const struct pages_zone *z, size_t from, size_t end)
+{
+	size_t longest = 0;
+	for (size_t past; (from = bitmap_next_set(z->resident.bits, from, end)) < end; from = past) {
+		past = bitmap_next_clear(z->resident.bits, from, end);
+		longest = size_max(longest, past - from);
+	}
+	return longest;
+}
+
+/*
+ * Whether half of the last step is still free in one piece, and such a step is not too small by
+ * now. If something lies in its higher half all the same, that is by chance, and tells nothing:
+ * then whoever needs more has to grow first.
+ */
+static bool is_left(struct pages *p, size_t step)
+{
+	if (p->ahead < step / 2)
+		return false;
+	pthread_mutex_lock(&p->lock);
+	const struct pages_zone *z = pages_zone_at(p, p->ahead_at);
+	size_t first = pages_page(z, p->ahead_at), half = p->ahead / PAGE / 2;
+	bool left = longest_free(z, first, first + 2 * half) >= size_max(half, 1);
+	if (left && !bitmap_all(z->resident.bits, first + half, half))
+		p->watched = 0;
+	pthread_mutex_unlock(&p->lock);
+	return left;
+}
+
+/* Who comes to the end of a step before the next one is there commits for himself, while we do:
+ * what both need is to be open by then. */
+#define STEPS_OPEN 3
+
+static void open_next(struct pages *p, enum pages_kind kind, size_t bytes)
+{
+	size_t frontier = pages_frontier(p, kind);
+	region_open_ahead(p->region, p->from + frontier, size_min(bytes, p->zone[kind].end - frontier));
+}
+
+void pages_go_ahead(struct pages *p, size_t keep)
+{
+	enum pages_kind kind = prefers_huge(p, 0) ? PAGES_HUGE : PAGES_SMALL;
+	size_t step = step_ahead(p, kind, STEPS_AHEAD * p->commit_ahead), offset = 0;
+	if (!step)
+		pages_unwatch(p);
+	if (!step || is_left(p, step))
+		return;
+	step = begin_step(p, kind, 0, STEPS_AHEAD * p->commit_ahead);
+	if (!step)
+		return; /* somebody else is at it, and rings when he has grown */
+	struct pages_request nothing = { 0, 1, keep + step };
+	open_next(p, kind, STEPS_OPEN * step);
+	int err = grow_by(p, kind, &nothing, step, &offset);
+	note_step(p, offset, err ? 0 : step);
+}
+
 /* Where less than a huge chunk is left, small granules serve, and the other way round. */
 int pages_grow(struct pages *p, const struct pages_request *q, size_t *offset)
 {
@@ -134,5 +213,7 @@ int pages_grow(struct pages *p, const struct pages_request *q, size_t *offset)
 	int err = grow_kind(p, first, q, offset);
 	if (err == -ENOMEM && p->thp != PAGES_THP_NEVER)
 		err = grow_kind(p, first == PAGES_HUGE ? PAGES_SMALL : PAGES_HUGE, q, offset);
+	if (!err)
+		pages_wish(p, PAGES_WISH_AHEAD);
 	return err;
 }

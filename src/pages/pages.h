@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "os/thread.h"
 #include "pages/runset.h"
 #include "region/region.h"
 
@@ -87,6 +88,11 @@ struct pages {
 	_Atomic unsigned contended;      /* how often the lock was not free in this epoch */
 	_Atomic bool paged_out;          /* once: what is freed may be in swap */
 
+	struct os_bell *bell;    /* of who attends, since there first was somebody */
+	_Atomic bool attended;   /* a thread in the background gives back, and goes ahead */
+	_Atomic bool attending;  /* and is at it */
+	_Atomic unsigned wishes; /* what it was rung for; all of them while there is none */
+
 	pthread_mutex_t lock;    /* guards everything below */
 	pthread_cond_t changed;  /* an operation in flight ended */
 	unsigned waiting;
@@ -94,11 +100,14 @@ struct pages {
 	bool forking;
 	struct pages_zone zone[PAGES_KINDS];
 	uint16_t *stamps;        /* a granule: epoch of the last free inside it */
+	uint64_t last_stamp;     /* of all these */
 	size_t allocated;        /* bytes handed out */
 	size_t resident_free;    /* bytes free and committed: in the zones' sets, and in `recent` */
 	struct pages_recent recent[PAGES_RECENT_LONGEST]; /* by length */
 	size_t recent_bytes;
 	bool stepping_ahead;     /* a commit that goes beyond its need is in flight */
+	size_t ahead_at, ahead;  /* where the last step in the background is, and its bytes */
+	size_t watched_at, watched; /* a run that begins there: time for the next; 0: nobody is asked */
 	_Atomic size_t frees;    /* written with the lock held, read without */
 	uint64_t last_epoch;     /* of the clock when it was last looked at */
 	size_t refused_frees;    /* frees_so_far() when a request was refused... */
@@ -169,6 +178,16 @@ size_t pages_trim(struct pages *p, size_t want);
  */
 void pages_tick(struct pages *p);
 
+/*
+ * For a thread in the background (attend.c), of which there is one at a time. Between begin
+ * and end, sweeping is its work alone. attend: does what is to be done now, with `keep` bytes
+ * left free below the limit; returns in how many milliseconds there will be more, if the bell
+ * does not ring before, or OS_FOREVER. end: also in a child of fork(2), which has lost it.
+ */
+void pages_attend_begin(struct pages *p, struct os_bell *bell);
+uint64_t pages_attend(struct pages *p, size_t keep);
+void pages_attend_end(struct pages *p);
+
 /* Where pages of this kind end that were ever handed out; nothing above was touched. */
 size_t pages_frontier(struct pages *p, enum pages_kind kind);
 
@@ -198,6 +217,33 @@ bool pages_find_run(struct pages *p, const struct runset *s, size_t start, size_
 
 /* As pages_alloc(), of what is not committed yet (grow.c). Without the lock. */
 int pages_grow(struct pages *p, const struct pages_request *q, size_t *offset);
+
+/* Commits a step that nobody has asked for yet, with `keep` bytes and as much again left free
+ * below the limit. Without the lock. */
+void pages_go_ahead(struct pages *p, size_t keep);
+
+/* Nobody is rung for by who uses the last step up, until there is another one. */
+void pages_unwatch(struct pages *p);
+
+/* What who attends is rung for: the step ahead is being used up; something has come to be free
+ * while it sleeps. Any lock may be held. */
+#define PAGES_WISH_AHEAD 1u
+#define PAGES_WISH_AGE 2u
+#define PAGES_WISHES 3u
+void pages_ring(struct pages *p, unsigned wish);
+
+static inline void pages_wish(struct pages *p, unsigned wish)
+{
+	if (unlikely(!(atomic_load_explicit(&p->wishes, memory_order_relaxed) & wish)))
+		pages_ring(p, wish);
+}
+
+/* With the lock held, for a run that is taken out of the sets. */
+static inline void pages_watch(struct pages *p, size_t offset)
+{
+	if (unlikely(offset - p->watched_at < p->watched))
+		pages_wish(p, PAGES_WISH_AHEAD);
+}
 
 /* Time in epochs; 0 where nothing goes back by age. Needs no lock. */
 uint64_t pages_epoch(const struct pages *p);
@@ -245,7 +291,7 @@ static inline void pages_lock(struct pages *p)
  * spare: where shards hold so much that it should be used before the heap grows, gives back
  * what the one has that has most; whether that was so.
  * drain: everything goes back into the sets. age: what was not used since the last epoch
- * does. cover: makes their place usable; with `growing` held.
+ * does. hold: whether any has something. cover: makes their place usable; with `growing` held.
  */
 bool pages_shard_take(struct pages *p, size_t bytes, size_t *offset);
 bool pages_shard_take_at(struct pages *p, size_t offset, size_t bytes);
@@ -253,6 +299,7 @@ bool pages_shard_free(struct pages *p, size_t offset, size_t bytes);
 bool pages_shards_spare(struct pages *p);
 void pages_shards_drain(struct pages *p);
 void pages_shards_age(struct pages *p, uint64_t epoch);
+bool pages_shards_hold(struct pages *p);
 void pages_shards_fork_prepare(struct pages *p);
 void pages_shards_fork_done(struct pages *p);
 int pages_cover_shards(struct pages *p);
@@ -294,7 +341,9 @@ size_t pages_discard(struct pages *p, const struct pages_batch *b);
  * taken back. Without the lock. */
 bool pages_free_swapped(struct pages *p, size_t offset, size_t bytes);
 
-/* Gives back what is due in `epoch`, if that was not done yet. Without the lock. */
+/* Gives back what is due in `epoch`, if that was not done yet, and nobody attends to it, for as
+ * long as a tick may take; part: whoever does. Says whether there is more. Without the lock. */
 void pages_sweep(struct pages *p, uint64_t epoch);
+bool pages_sweep_part(struct pages *p, uint64_t epoch);
 
 #endif

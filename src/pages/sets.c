@@ -25,6 +25,8 @@ void pages_stamp(struct pages *p, size_t offset, size_t bytes, uint64_t epoch)
 {
 	for (size_t g = offset / p->granule; g <= (offset + bytes - 1) / p->granule; g++)
 		p->stamps[g] = (uint16_t)epoch;
+	p->last_stamp = epoch;
+	pages_wish(p, PAGES_WISH_AGE);
 }
 
 /* To the set of its zone: what is counted and stamped already. */

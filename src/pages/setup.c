@@ -111,6 +111,7 @@ int pages_init(struct pages *p, const struct pages_config *c)
 	if (c->decay_ms && c->decay_ms != PAGES_DECAY_NEVER)
 		p->epoch_ms = size_max((uint64_t)c->decay_ms / PAGES_EPOCHS_PER_DECAY, 1);
 	p->refused_bytes = SIZE_MAX;
+	p->wishes = PAGES_WISHES;
 
 	size_t huge_from = size_min(c->region->huge_from, c->from + c->size) - c->from;
 	p->zone[PAGES_SMALL] = (struct pages_zone){ .unit = p->granule, .end = end_of_small(p, huge_from) };

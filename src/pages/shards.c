@@ -46,9 +46,11 @@ static void begin_sharding(struct pages *p)
 	pthread_mutex_unlock(&p->growing);
 }
 
+/* Who attends to the pages is no second thread that needs some. */
 void pages_lock_contended(struct pages *p)
 {
-	if (atomic_fetch_add_explicit(&p->contended, 1, memory_order_relaxed) + 1 == CONTENDED)
+	if (!atomic_load_explicit(&p->attending, memory_order_relaxed) &&
+	    atomic_fetch_add_explicit(&p->contended, 1, memory_order_relaxed) + 1 == CONTENDED)
 		begin_sharding(p);
 	pthread_mutex_lock(&p->lock);
 }
@@ -162,8 +164,10 @@ static struct shard_part *take_part(struct pages *p, struct shards *all, struct 
 	if (found) {
 		length = length < most ? length : most;
 		pages_take_resident(p, offset, length * PAGE);
+		pages_watch(p, offset);
 		p->allocated += length * PAGE;
 		pages_note_free(p); /* frees in it will not be counted */
+		pages_wish(p, PAGES_WISH_AGE);
 		part->held = true;
 		part->chunk = offset / CHUNK_SIZE;
 		leaf_add(part->free, &part->sum, (unsigned)(offset % CHUNK_SIZE / PAGE), length);
@@ -259,6 +263,7 @@ bool pages_shard_free(struct pages *p, size_t offset, size_t bytes)
 		return false;
 	leaf_add(part->free, &part->sum, (unsigned)(offset % CHUNK_SIZE / PAGE), (unsigned)(bytes / PAGE));
 	note_change(s, part, (ssize_t)bytes);
+	pages_wish(p, PAGES_WISH_AGE);
 	if (all_free(part) && ++s->spare > SHARD_SPARE)
 		give_part(p, shards_of(p), s, part, pages_epoch(p));
 	pthread_mutex_unlock(&s->lock);
@@ -325,6 +330,18 @@ void pages_shards_age(struct pages *p, uint64_t epoch)
 		return;
 	atomic_store_explicit(&p->sharding, false, memory_order_relaxed); /* one thread alone needs none */
 	give_all_parts(p, false, epoch);
+}
+
+bool pages_shards_hold(struct pages *p)
+{
+	struct shards *all = shards_of(p);
+	bool any = false;
+	for (unsigned i = 0; all && !any && i < SHARDS; i++) {
+		pthread_mutex_lock(&all->shard[i].lock);
+		any = atomic_load_explicit(&all->shard[i].free, memory_order_relaxed) > 0;
+		pthread_mutex_unlock(&all->shard[i].lock);
+	}
+	return any;
 }
 
 void pages_shards_fork_prepare(struct pages *p)

@@ -16,7 +16,7 @@
 #define MOST_OPS 5u
 #define DECAY_MS 80
 
-enum kind { END, ALLOC, FREE, FREE_AT_ONCE, TRIM, PASS, FORK };
+enum kind { END, ALLOC, FREE, FREE_AT_ONCE, TRIM, PASS, ATTEND, FORK };
 
 struct op {
 	enum kind kind;
@@ -28,6 +28,7 @@ struct op {
 #define X_AT_ONCE { FREE_AT_ONCE, 0 }
 #define T(count) { TRIM, count }
 #define PASSES { PASS, 0 }
+#define ATTENDS { ATTEND, 0 }
 #define F { FORK, 0 }
 
 struct script {
@@ -35,6 +36,7 @@ struct script {
 	unsigned before;   /* of them were allocated and freed at the start */
 	bool decays, at_once;
 	bool sharding;
+	bool attended;
 	struct kernel_failures failures;
 	struct op ops[MOST_THREADS][MOST_OPS];
 };
@@ -44,6 +46,18 @@ static struct budget budget, meta_budget;
 static struct region data, meta;
 static struct pages pages;
 static struct model model;
+
+/* Who attends: whether he sleeps until he is rung for. */
+static struct os_bell bell;
+static unsigned rings;
+static bool sleeps;
+
+void __wrap_os_bell_ring(struct os_bell *b);
+void __wrap_os_bell_ring(struct os_bell *b)
+{
+	SOUND(b == &bell);
+	rings++;
+}
 
 /* What a thread has, and what it is asking for. */
 static struct holder {
@@ -126,6 +140,10 @@ static void begin(void)
 		use_before(script->before);
 	if (script->sharding)
 		begin_sharding();
+	rings = 0;
+	sleeps = false;
+	if (script->attended)
+		pages_attend_begin(&pages, &bell);
 	budget_set_limit(&budget, script->limit * G);
 	memset(holders, 0, sizeof holders);
 	model_begin(&model, &data, GRANULES);
@@ -283,6 +301,10 @@ static void act(const struct op *op, struct holder *h)
 		kernel_pass(2 * DECAY_MS);
 		pages_tick(&pages);
 		break;
+	case ATTEND:
+		kernel_pass(2 * DECAY_MS);
+		sleeps = pages_attend(&pages, 0) == OS_FOREVER;
+		break;
 	case FORK: fork_all(); break;
 	case END: break;
 	}
@@ -299,6 +321,7 @@ static void run(unsigned thread)
 static void end(void)
 {
 	size_t resident;
+	SOUND(!sleeps || rings || (!pages.resident_free && !pages_shards_hold(&pages))); /* of that he must know */
 	for (unsigned i = 0; i < MOST_THREADS; i++)
 		release(&holders[i], pages_free);
 	pages_check(&pages);
@@ -343,6 +366,10 @@ const struct scenario pages_scenarios[] = {
 	       .ops = { { A(1), X, A(2) }, { PASSES, A(1) } }),
 	SCRIPT("pages_shards", 2, 2, false, .limit = 2, .before = 2, .sharding = true, .decays = true,
 	       .ops = { { A(1), X, A(1) }, { A(1), X } }),
+	SCRIPT("pages_attended", 2, 3, false, .limit = 2, .before = 1, .decays = true, .attended = true,
+	       .ops = { { A(1), X }, { ATTENDS } }),
+	SCRIPT("pages_attended_shards", 2, 2, false, .limit = 2, .before = 2, .decays = true, .attended = true,
+	       .sharding = true, .ops = { { A(1), X }, { ATTENDS } }),
 	SCRIPT("pages_populate_fails", 2, 2, false, .limit = 2, FAILING(.most = 1, .populate_error = ENOMEM),
 	       .ops = { { A(1), X }, { A(1) } }),
 	SCRIPT("pages_discard_fails", 2, 2, false, .limit = 2, .before = 2, FAILING(.most = 1, .discards = true),

@@ -13,9 +13,12 @@ void schedule_atomic(const char *what);
 
 #undef atomic_load
 #undef atomic_load_explicit
+#undef atomic_store
 #undef atomic_store_explicit
 #undef atomic_fetch_add
 #undef atomic_fetch_add_explicit
+#undef atomic_fetch_and
+#undef atomic_fetch_or
 #undef atomic_fetch_sub
 #undef atomic_fetch_sub_explicit
 #undef atomic_exchange_explicit
@@ -29,6 +32,8 @@ void schedule_atomic(const char *what);
 #define SEAM_store __atomic_store_n
 #define SEAM_exchange __atomic_exchange_n
 #define SEAM_fetch_add __atomic_fetch_add
+#define SEAM_fetch_and __atomic_fetch_and
+#define SEAM_fetch_or __atomic_fetch_or
 #define SEAM_fetch_sub __atomic_fetch_sub
 #define SEAM(operation) SEAM_##operation
 #define SEAM_SWAP(p, old, new) \
@@ -42,6 +47,9 @@ void schedule_atomic(const char *what);
 #define atomic_fetch_sub_explicit(p, n, order) (schedule_atomic("subtract " #p), SEAM(fetch_sub)(p, n, order))
 #define atomic_compare_exchange_weak(p, old, new) (schedule_atomic("swap " #p), SEAM_SWAP(p, old, new))
 #define atomic_load(p) atomic_load_explicit(p, memory_order_seq_cst)
+#define atomic_store(p, n) atomic_store_explicit(p, n, memory_order_seq_cst)
+#define atomic_fetch_and(p, n) (schedule_atomic("and " #p), SEAM(fetch_and)(p, n, memory_order_seq_cst))
+#define atomic_fetch_or(p, n) (schedule_atomic("or " #p), SEAM(fetch_or)(p, n, memory_order_seq_cst))
 #define atomic_fetch_add(p, n) atomic_fetch_add_explicit(p, n, memory_order_seq_cst)
 #define atomic_fetch_sub(p, n) atomic_fetch_sub_explicit(p, n, memory_order_seq_cst)
 
