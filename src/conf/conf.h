@@ -17,7 +17,7 @@
 #define CONF_DECAY_NEVER INT64_MAX
 #define CONF_LAZY_NEVER SIZE_MAX
 #define CONF_PATH_MAX 512
-#define CONF_ERROR_MAX 256
+#define CONF_ERROR_MAX 320
 #define CONF_LIMIT_AUTO 875u /* thousandths: an eighth stays for stacks, libraries, page tables */
 #define CONF_LIMIT_MINIMUM ((size_t)4 << 20) /* what start-up needs, metadata included */
 
@@ -52,6 +52,7 @@ struct conf {
 	size_t commit_ahead; /* bytes, at most this much ahead of need in one step */
 	size_t lazy_above;   /* bytes: larger blocks are charged only; CONF_LAZY_NEVER */
 	size_t thread_cache; /* bytes: the largest block that a thread keeps for reuse */
+	bool background;     /* a thread gives free memory back, and commits ahead */
 	bool harden;         /* the program's blocks are checked, and it ends at the first mistake */
 	bool trap;           /* nothing is accessible but what is committed */
 	bool closed;         /* regions: inaccessible until committed */

@@ -37,6 +37,8 @@
 	  "milliseconds that freed memory is kept for reuse before it goes back")                  \
 	X(commit_ahead, commit_ahead, CONF_SCOPE_HEAPS, "SIZE", "2M",                            \
 	  "most memory to commit ahead of need in one step; a power of two, 64K or more")          \
+	X(background, boolean, CONF_SCOPE_HEAPS, "true|false", "false",                            \
+	  "a thread gives freed memory back, of an idle program too, and commits ahead of need")   \
 	X(lazy_above, lazy_above, CONF_SCOPE_HEAPS, "SIZE|never", "never",                       \
 	  "charge blocks larger than this without backing them; backing:anon alone")               \
 	X(thread_cache, thread_cache, CONF_SCOPE_PROCESS, "SIZE", "32K",                           \

@@ -112,6 +112,20 @@ static int start(struct heap *h)
 	return err;
 }
 
+void heap_destroy(struct heap *h)
+{
+	heap_background_stop(h);
+	if (h->checks == &memcheck_checks)
+		memcheck_heap_gone(h);
+	pthread_mutex_lock(&heap_registry);
+	heap_caches_destroy(h);
+	je_arena_destroy(h->arena);
+	strike(h);
+	pthread_mutex_unlock(&heap_registry);
+	heap_close(h);
+	os_release(h, own_bytes());
+}
+
 int heap_create(const struct conf *c, struct heap **out, const char **reason)
 {
 	void *memory;
@@ -131,19 +145,12 @@ int heap_create(const struct conf *c, struct heap **out, const char **reason)
 	h->checks = memcheck_heap_made(h);
 	if (!h->checks && c->harden)
 		harden_start(h);
+	err = heap_background_start(h);
+	if (err) {
+		*reason = "no thread for background:true: see ulimit -u, and pids.max of the cgroup";
+		heap_destroy(h);
+		return err;
+	}
 	*out = h;
 	return 0;
-}
-
-void heap_destroy(struct heap *h)
-{
-	if (h->checks == &memcheck_checks)
-		memcheck_heap_gone(h);
-	pthread_mutex_lock(&heap_registry);
-	heap_caches_destroy(h);
-	je_arena_destroy(h->arena);
-	strike(h);
-	pthread_mutex_unlock(&heap_registry);
-	heap_close(h);
-	os_release(h, own_bytes());
 }

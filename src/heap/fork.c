@@ -276,6 +276,8 @@ void heap_fork_end_child(void)
 	pthread_mutex_unlock(&heap_registry);
 	if (news.streams)
 		_IO_list_resetlock();
+	heap_background_fork_child(&heap_process);
+	heap_each(heap_background_fork_child);
 }
 
 /* ---- for fork() itself ------------------------------------------------------------ */

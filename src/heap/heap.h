@@ -32,6 +32,14 @@ struct heap_checks {
 	size_t (*size)(struct heap *h, const void *p); /* bytes that were asked for */
 };
 
+/* The thread of background:true. */
+struct heap_background {
+	pthread_t thread;
+	struct os_bell bell;
+	_Atomic bool ends;
+	bool runs;
+};
+
 struct heap_zone {
 	uintptr_t start;
 	uintptr_t end;
@@ -67,6 +75,7 @@ struct heap {
 
 	bool (*freed_some)(void *context, size_t need); /* asked at exhaustion; or NULL */
 	void *freed_some_context;
+	struct heap_background background;
 	const struct heap_checks *checks; /* who looks at each block; mostly NULL */
 	uint64_t secret;           /* with harden:true */
 
@@ -143,6 +152,19 @@ void heap_caches_start(void);
 
 /* In a child of fork(2), with the registry locked: other threads' caches are forgotten. */
 void heap_caches_fork_child(void);
+
+/* ---- background:true (heap/background.c) ---------------------------------------- */
+
+/* Starts the heap's thread, if it is to have one and has none. Allocates: not under any lock.
+ * 0, or an error of os_thread_start(). stop: it ends, if it runs. */
+int heap_background_start(struct heap *h);
+void heap_background_stop(struct heap *h);
+
+/* In a child of fork(2), when malloc works again: the thread is lost, and started anew. */
+void heap_background_fork_child(struct heap *h);
+
+/* For the heap behind malloc, when the program can have threads. */
+void heap_process_background(void);
 
 /* ---- fork (heap/fork.c) -------------------------------------------------------- */
 

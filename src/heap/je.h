@@ -32,6 +32,7 @@ size_t sparena_je_malloc_usable_size(void *p);
 void *sparena_je_mallocx(size_t size, int flags);
 void *sparena_je_rallocx(void *p, size_t size, int flags);
 void sparena_je_dallocx(void *p, int flags);
+size_t sparena_je_nallocx(size_t size, int flags);
 
 /* ---- what je_glue.c and je_caches.c offer ------------------------------------------------------ */
 

@@ -152,12 +152,22 @@ void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
 	};
 }
 
+void heap_process_background(void)
+{
+	struct heap *h = &heap_process;
+	if (!h->meta.base)
+		(void)sparena_je_nallocx(1, 0); /* which starts jemalloc, and takes nothing */
+	if (h->data.base && heap_background_start(h))
+		heap_say("background: no thread is to be had: memory goes back with the next activity", "");
+}
+
 void heap_at_exit(void)
 {
 	struct heap *h = &heap_process;
 	struct sparena_stats s;
 	if (!h->data.base || os_pid() != h->owner_pid)
 		return;
+	heap_background_stop(h); /* the statistics are of a quiet moment */
 	charger_end(&guard_of_process()->charger);
 	backing_remove_name(&h->data.backing); /* the memory is used until the very end */
 	if (!h->conf.stats_print && !h->conf.stats_file[0])

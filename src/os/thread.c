@@ -43,6 +43,12 @@ int os_thread_start(pthread_t *out, void *(*run)(void *context), void *context, 
 	return -err;
 }
 
+/* There where the program was built with one of them. */
+extern void __asan_init(void) __attribute__((weak));
+extern void __tsan_init(void) __attribute__((weak));
+
+bool os_thread_after_fork(void) { return !__asan_init && !__tsan_init; }
+
 void os_thread_join(pthread_t thread) { (void)pthread_join(thread, NULL); }
 
 void os_bell_init(struct os_bell *b) { (void)sem_init(&b->rings, 0, 0); }

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define OS_FOREVER UINT64_MAX
@@ -15,6 +16,10 @@
  * -EAGAIN: no memory for it, RLIMIT_NPROC, the cgroup's pids.max; or -EPERM.
  */
 int os_thread_start(pthread_t *out, void *(*run)(void *context), void *context, const char *name);
+
+/* Whether a child of fork(2) can start one, where it had other threads: the runtimes of
+ * AddressSanitizer and ThreadSanitizer cannot, since locks of theirs may be held in it for good. */
+bool os_thread_after_fork(void);
 
 /* Waits until it has returned from run(). */
 void os_thread_join(pthread_t thread);

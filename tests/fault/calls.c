@@ -311,6 +311,25 @@ int __wrap_pthread_setspecific(pthread_key_t key, const void *value)
 	return err ? -err : __real_pthread_setspecific(key, value);
 }
 
+typedef void *start(void *context);
+
+/* The tests' own threads have no attributes. */
+int __real_pthread_create(pthread_t *out, const pthread_attr_t *attributes, start *run, void *context);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, start *run, void *context);
+int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, start *run, void *context)
+{
+	int err = attributes ? fails(MAKE_THREAD) : 0;
+	return err ? -err : __real_pthread_create(out, attributes, run, context);
+}
+
+int __real_pthread_attr_setstacksize(pthread_attr_t *attributes, size_t size);
+int __wrap_pthread_attr_setstacksize(pthread_attr_t *attributes, size_t size);
+int __wrap_pthread_attr_setstacksize(pthread_attr_t *attributes, size_t size)
+{
+	int err = fails(SET_STACK_SIZE);
+	return err ? -err : __real_pthread_attr_setstacksize(attributes, size);
+}
+
 unsigned fork_handlers;
 
 int __real___register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *library);

@@ -61,9 +61,8 @@ static void try_to_create(void)
 }
 
 /* What failed once is had at the next try, and what goes on failing when the fault is over. */
-static void use_creation(const struct scenario *s)
+static void create_at_last(void)
 {
-	options = s->options;
 	int err = create();
 	if (err && point.lasts == FOR_GOOD) {
 		MUST(tries_leave_nothing(try_to_create) || may_lose());
@@ -71,6 +70,12 @@ static void use_creation(const struct scenario *s)
 	}
 	MUST(!err || create() == 0);
 	MUST_BE_EQUAL(fork_handlers, 1);
+}
+
+static void use_creation(const struct scenario *s)
+{
+	options = s->options;
+	create_at_last();
 	run_phase(use_first_blocks);
 	look_begin();
 	destroy_heap();
@@ -108,6 +113,32 @@ static void fork_once(void)
 	look_at_end_of(child);
 }
 
+static void take_and_give(void)
+{
+	struct block one;
+	take(&one, 100, 'o');
+	give(&one);
+}
+
+/* The thread has nothing to do for so little: its calls would come at any time. */
+static void use_background(const struct scenario *s)
+{
+	options = s->options;
+	create_at_last();
+	pid_t child = fork();
+	MUST(child >= 0);
+	if (child == 0) {
+		take_and_give(); /* with a thread or without */
+		_exit(0);
+	}
+	look_at_end_of(child);
+	take_and_give();
+	look_begin();
+	destroy_heap();
+	look_end();
+	check_leaks();
+}
+
 #define ANON "limit:8M,thp:never,guard:off"
 #define MEMFD "limit:8M,backing:memfd,guard:off"
 
@@ -115,6 +146,7 @@ static const struct scenario all[] = {
 	{ "heap: create", use_creation, ANON, NULL, true, 8, 0 },
 	{ "heap: create, memfd", use_creation, MEMFD, NULL, true, 10, 0 },
 	{ "heap: create, guard", use_creation, "limit:8M,thp:never", NULL, true, 12, 0 },
+	{ "heap: create, background", use_background, ANON ",background:true,decay_ms:never", NULL, true, 8, 0 },
 	{ "heap: growth", use, ANON, grow, true, 1, 0 },
 	{ "heap: growth, memfd", use, MEMFD, grow, true, 6, 0 },
 	{ "heap: exhaustion", use, ANON, exhaust, true, 2, 0 },

@@ -269,6 +269,8 @@ WITHOUT = {
     "unit_interleave":
         "orders of threads, by the same --wrap as broken.c's; what one thread gets is seen in unit_region and unit_pages",
     "unit_shards": "who finds which run; whether it is backed is seen in unit_pages",
+    "unit_attend": "when it looks, and is rung for; whether what it commits is backed is seen in unit_pages",
+    "(integration|preload)_background": "when memory goes back, and that it does; books at quiet moments",
     "unit_runset": "an index; whether what it lists is backed is seen in unit_pages",
     "preload_(constructor|atexit|key|dlopen|fork|fork_in_thread|close_all|cancel)(_linked)?|preload_cancel_(limit|backing)_.*":
         "that malloc works there at all; its promises are the same as in preload_family",

@@ -51,6 +51,7 @@ static void check(struct heap *h)
 void faults_end(void)
 {
 	faults_set(0);
+	heap_each(heap_background_stop); /* the moment is to be quiet */
 	settle(&heap_process);
 	heap_each(settle);
 	check(&heap_process);

@@ -65,7 +65,7 @@ static void test_default(void **state)
 	assert_true(c.lazy_above == CONF_LAZY_NEVER);
 	assert_int_equal(c.thread_cache, 32 * KiB);
 	assert_true(c.lock == CONF_LOCK_OFF && c.merge == CONF_MERGE_OFF);
-	assert_false(c.harden || c.trap || c.closed || c.stats_print || c.strict || c.log);
+	assert_false(c.background || c.harden || c.trap || c.closed || c.stats_print || c.strict || c.log);
 	assert_string_equal(c.stats_file, "");
 }
 
@@ -76,7 +76,7 @@ static void test_table(void **state)
 	char text[128];
 
 	(void)state;
-	assert_int_equal(conf_option_count, 24);
+	assert_int_equal(conf_option_count, 25);
 	conf_default(&before);
 	for (size_t i = 0; i < conf_option_count; i++) {
 		const struct conf_option *o = &conf_options[i];
@@ -259,7 +259,7 @@ static void test_unknown(void **state)
 	(void)state;
 	bad("lmit:1G", PROCESS,
 	    "unknown option \"lmit\": did you mean \"limit\"? known are backing, path, keep, page, "
-	    "thp, reserve, limit, guard, guard_margin, decay_ms, commit_ahead, lazy_above, thread_cache, harden, trap, lock, merge, fork, "
+	    "thp, reserve, limit, guard, guard_margin, decay_ms, commit_ahead, background, lazy_above, thread_cache, harden, trap, lock, merge, fork, "
 	    "populate, stats_print, stats_file, strict, log");
 	bad("zzzzzz:1", REGION, "unknown option \"zzzzzz\": known are backing, path, keep, page, thp, limit, "
 	                        "guard, guard_margin, trap, lock, merge, populate, closed");
