@@ -16,7 +16,7 @@ what=${2:-all}
 more=${3-}
 SPARENA_CONF=limit:48M,log:true,strict:true,stats_print:true,stats_file:$scratch/stats${more:+,$more}
 startup=45 # so many calls are tried one by one, as start-up has no second chance...
-stride=${SPARENA_FAULT_STRIDE:-10} # ...and of the later ones each so many-th
+stride=${SPARENA_FAULT_STRIDE:-15} # ...and of the later ones each so many-th
 seconds=120 # a run takes 0.05 s, or some seconds where each call is made 100 times over
 
 # traced OPTION...: the victim under strace, in $mode; its exit code is the result.
@@ -59,7 +59,7 @@ try()
 	head -n 5 "$scratch/err" | sed 's/^/    /'
 }
 
-# each SYSCALL STEP ERRNO...: every STEP-th call of start-up, and beyond it a tenth of
+# each SYSCALL STEP ERRNO...: every STEP-th call of start-up, and beyond it a fifteenth of
 # those; all with SPARENA_FAULT_STRIDE=1, which takes two minutes more.
 each()
 {
