@@ -8,8 +8,6 @@
 /* As for populating: others wait for the mmap lock meanwhile. */
 #define READ_PIECE (2 * MiB)
 
-static bool is_of_pool(const struct backing *b) { return b->page_size != os_page_size(); }
-
 /* Before Linux 5.14 by reading a byte of each page, of which each has its backing. */
 static int read_piece(struct backing *b, char *addr, size_t length)
 {
@@ -55,7 +53,7 @@ int backing_advise(struct backing *b, size_t offset, size_t length, enum backing
 {
 	if (advice == BACKING_READ)
 		return populate_read(b, offset, length);
-	if (is_of_pool(b)) /* they never leave */
+	if (backing_is_of_pool(b)) /* they never leave */
 		return advice == BACKING_WILLNEED ? 0 : -EOPNOTSUPP;
 	if (advice == BACKING_WILLNEED)
 		return os_advise_willneed(b->base + offset, length);
@@ -80,7 +78,7 @@ int backing_swapped(struct backing *b, size_t offset, size_t length, size_t *byt
 {
 	size_t resident;
 	*bytes = 0;
-	if (is_of_pool(b) || b->on_disk)
+	if (backing_is_of_pool(b) || b->on_disk)
 		return 0;
 	if (b->file.fd >= 0)
 		return swapped_of_file(b, offset, length, bytes);
@@ -90,5 +88,5 @@ int backing_swapped(struct backing *b, size_t offset, size_t length, size_t *byt
 bool backing_is_out(struct backing *b, size_t offset, size_t length)
 {
 	size_t in_core = length;
-	return !is_of_pool(b) && os_in_core(b->base + offset, length, &in_core) == 0 && in_core < length;
+	return !backing_is_of_pool(b) && os_in_core(b->base + offset, length, &in_core) == 0 && in_core < length;
 }

@@ -99,6 +99,9 @@ extern const struct backing_ops backing_file;          /* a file on tmpfs, huget
  */
 extern const struct backing_ops backing_lazy;
 
+/* Whether it is of huge pages of a pool (hugetlb), which are never split, swapped or merged. */
+static inline bool backing_is_of_pool(const struct backing *b) { return b->page_size != os_page_size(); }
+
 /* Populates a range of a shared backing, as ops->populate, for which somebody else has
  * taken the room. */
 int backing_populate_taken(struct backing *b, size_t offset, size_t length);

@@ -30,7 +30,7 @@ static int try_room(struct backing *b, bool *huge)
 	int err = os_allocate(b->file.fd, 0, b->page_size);
 	if (!err)
 		err = os_file_bytes(b->file.fd, &bytes);
-	*huge = !err && b->page_size == os_page_size() && bytes >= BACKING_HUGE_SIZE;
+	*huge = !err && !backing_is_of_pool(b) && bytes >= BACKING_HUGE_SIZE;
 	int gone = os_punch(b->file.fd, 0, size_min(*huge ? BACKING_HUGE_SIZE : b->page_size, b->size));
 	return err ? err : gone;
 }
@@ -160,7 +160,7 @@ int backing_shared_discard(struct backing *b, size_t offset, size_t length)
 /* What the file holds, whoever populated it. */
 int backing_shared_resident(struct backing *b, size_t offset, size_t length, size_t *bytes)
 {
-	if (b->page_size == os_page_size() && os_is_same_file(&b->file))
+	if (!backing_is_of_pool(b) && os_is_same_file(&b->file))
 		return os_data_bytes(b->file.fd, offset, length, bytes);
 	return backing_resident_mapped(b, offset, length, bytes);
 }
@@ -168,7 +168,7 @@ int backing_shared_resident(struct backing *b, size_t offset, size_t length, siz
 int backing_shared_prefer_small(struct backing *b, size_t offset, size_t length, bool huge)
 {
 	(void)huge;
-	if (b->page_size != os_page_size())
+	if (backing_is_of_pool(b))
 		return 0;
 	int err = os_advise_huge(b->base + offset, length, false);
 	return err == -EINVAL ? 0 : err;

@@ -50,7 +50,7 @@ static enum child_part child_part(const struct heap *h)
 {
 	if (!HEAP_SERVES_MALLOC)
 		return CHILD_NOTHING;
-	if (h->conf.fork == CONF_FORK_COPY || h->data.backing.page_size != os_page_size() ||
+	if (h->conf.fork == CONF_FORK_COPY || backing_is_of_pool(&h->data.backing) ||
 	    !os_is_same_file(&h->data.backing.file))
 		return CHILD_COPY;
 	return CHILD_VIEW;

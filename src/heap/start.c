@@ -313,7 +313,7 @@ static void warn_of_empty_pool(const struct heap *h)
 	char line[160], size[SIZE_TEXT_MAX];
 	struct text t;
 	size_t page = h->data.backing.page_size;
-	if (!h->data.base || page == os_page_size() || os_huge_pages_free(page))
+	if (!h->data.base || !backing_is_of_pool(&h->data.backing) || os_huge_pages_free(page))
 		return;
 	size_format(page, size);
 	text_init(&t, line, sizeof line);

@@ -9,7 +9,7 @@
 #include "region/span.h"
 
 /* Pages of a pool never leave memory. */
-static bool can_be_locked(const struct region *r) { return r->backing.page_size == os_page_size(); }
+static bool can_be_locked(const struct region *r) { return !backing_is_of_pool(&r->backing); }
 
 /* ---- what is opened, populated, discarded --------------------------------------------- */
 

@@ -130,7 +130,7 @@ int region_init(struct region *r, const struct region_config *c)
 		return err;
 	take_granule(r, c);
 	/* Pages of a pool are there already, and a lack of them kills nobody. */
-	r->guarded = c->guard && !c->unguarded && r->backing.page_size == os_page_size();
+	r->guarded = c->guard && !c->unguarded && !backing_is_of_pool(&r->backing);
 	r->exact = c->exact && r->guarded && c->backing == &backing_memfd && r->backing.allocates;
 	r->base = r->backing.base;
 	r->size = r->backing.size;
