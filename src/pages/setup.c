@@ -202,9 +202,12 @@ void pages_fork_parent(struct pages *p)
 	fork_done(p);
 }
 
+/* Who was in the midst of something is not here. */
 void pages_fork_child(struct pages *p)
 {
 	p->waiting = 0;
+	p->stepping_ahead = false;
+	atomic_store_explicit(&p->attending, false, memory_order_relaxed);
 	pthread_cond_init(&p->changed, NULL);
 	fork_done(p);
 }

@@ -287,6 +287,27 @@ static void all_of_it_is_there_at_the_limit(void **state)
 	pages_free(&pages, offset, 4 * MiB);
 }
 
+/* The parent was in the midst of a step, whose thread the child lacks. */
+static void child_goes_ahead_by_itself(void **state)
+{
+	(void)state;
+	size_t a = take(64 * MiB);
+	pthread_mutex_lock(&pages.lock);
+	pages.stepping_ahead = true;
+	pthread_mutex_unlock(&pages.lock);
+	atomic_store(&pages.attending, true);
+	pages_fork_prepare(&pages);
+	pages_fork_child(&pages); /* in one process, which is both */
+	size_t before = region_committed(&data), b = take(SMALL_GRANULE);
+	assert_true(region_committed(&data) >= before + CHUNK_SIZE);
+	contend(10);
+	assert_true(pages_is_sharding(&pages));
+	attend();
+	assert_true(region_committed(&data) >= before + CHUNK_SIZE + 4 * MiB);
+	pages_free(&pages, a, 64 * MiB);
+	pages_free(&pages, b, SMALL_GRANULE);
+}
+
 static void nobody_is_rung_for_when_it_has_ended(void **state)
 {
 	(void)state;
@@ -317,6 +338,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(goes_not_ahead_of_nobody, make, drop),
 		cmocka_unit_test_setup_teardown(stays_away_from_the_limit, make, drop),
 		cmocka_unit_test_setup_teardown(all_of_it_is_there_at_the_limit, make, drop),
+		cmocka_unit_test_setup_teardown(child_goes_ahead_by_itself, make, drop),
 		cmocka_unit_test_setup_teardown(nobody_is_rung_for_when_it_has_ended, make, drop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
