@@ -26,7 +26,7 @@
 
 static atomic_long rounds_left;
 static atomic_long refusals, threads_started, threads_refused, children;
-static atomic_bool stop;
+static atomic_bool all_are_there, stop;
 
 static uint64_t next(uint64_t *state)
 {
@@ -87,10 +87,19 @@ static void give_some(struct blocks *b, uint64_t *state, size_t count)
 
 static struct blocks held[WORKERS];
 
+/* Where the system bounds what a process has (ulimit -d), who began at once would leave the others
+ * no room for their stacks. */
+static void wait_for_all(void)
+{
+	while (!atomic_load(&all_are_there))
+		usleep(100);
+}
+
 static void *work(void *arg)
 {
 	uint64_t state = (uintptr_t)arg * 7919 + 1;
 	struct blocks *b = &held[(uintptr_t)arg];
+	wait_for_all();
 	while (atomic_fetch_sub(&rounds_left, 1) > 0) {
 		take_until_refused(b, &state);
 		give_some(b, &state, next(&state) % 16 ? 4 : b->count / 2);
@@ -113,6 +122,7 @@ static pthread_attr_t small_stack;
 static void *start_threads(void *arg)
 {
 	(void)arg;
+	wait_for_all();
 	for (uintptr_t i = 1; !atomic_load(&stop); i++) {
 		pthread_t thread;
 		if (pthread_create(&thread, &small_stack, short_life, (void *)i)) {
@@ -139,6 +149,7 @@ static void child(void)
 static void *fork_children(void *arg)
 {
 	(void)arg;
+	wait_for_all();
 	while (!atomic_load(&stop)) {
 		int status = -1;
 		pid_t pid = fork();
@@ -159,11 +170,13 @@ static void run(long rounds)
 {
 	pthread_t workers[WORKERS], starter, forker;
 	atomic_store(&rounds_left, rounds);
+	atomic_store(&all_are_there, false);
 	atomic_store(&stop, false);
 	for (uintptr_t i = 0; i < WORKERS; i++)
 		CHECK(pthread_create(&workers[i], &small_stack, work, (void *)i) == 0);
 	CHECK(pthread_create(&starter, &small_stack, start_threads, NULL) == 0);
 	CHECK(pthread_create(&forker, &small_stack, fork_children, NULL) == 0);
+	atomic_store(&all_are_there, true);
 	for (int i = 0; i < WORKERS; i++)
 		pthread_join(workers[i], NULL);
 	atomic_store(&stop, true);
