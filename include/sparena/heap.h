@@ -27,8 +27,8 @@ struct sparena_heap;
  * sparena-options(7)), or NULL. Does not touch the process's malloc.
  *
  * Returns 0 with *out; -EINVAL: out is NULL, or an option is wrong; -ENOMEM: no address
- * space or memory, or more than 4,000 heaps; or -errno of opening the backing.
- * sparena_last_error() says more.
+ * space or memory, or more than 4,000 heaps; -EAGAIN: no thread for background:true; or -errno
+ * of opening the backing. sparena_last_error() says more.
  */
 int sparena_heap_create(const char *options, struct sparena_heap **out);
 

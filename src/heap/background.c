@@ -7,15 +7,12 @@
 #include "heap/heap.h"
 #include "os/os.h"
 
-static uint64_t attend_one(struct heap *h, struct pages *p) { return pages_attend(p, h->reserve); }
-
 /* In how many milliseconds there is more to do. */
 static uint64_t attend(struct heap *h)
 {
-	uint64_t data = h->data.base ? attend_one(h, &h->pages) : OS_FOREVER;
-	uint64_t lazy = h->lazy.base ? attend_one(h, &h->lazy_pages) : OS_FOREVER;
-	uint64_t meta = attend_one(h, &h->meta_pages), first = data < lazy ? data : lazy;
-	return first < meta ? first : meta;
+	uint64_t data = h->data.base ? pages_attend(&h->pages, h->reserve) : OS_FOREVER;
+	uint64_t lazy = h->lazy.base ? pages_attend(&h->lazy_pages, h->reserve) : OS_FOREVER;
+	return size_min(size_min(data, lazy), pages_attend(&h->meta_pages, h->reserve));
 }
 
 static void *run(void *heap)

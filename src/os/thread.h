@@ -13,7 +13,8 @@
 /*
  * Starts a thread of this name (15 letters) on a small stack, with all signals blocked: the
  * program's handlers do not run in it. Allocates, as pthread_create(3) does. Returns 0, or
- * -EAGAIN: no memory for it, RLIMIT_NPROC, the cgroup's pids.max; or -EPERM.
+ * -EAGAIN: no memory for it, RLIMIT_NPROC, the cgroup's pids.max; or -EPERM, -EINVAL, which
+ * only sandboxes answer.
  */
 int os_thread_start(pthread_t *out, void *(*run)(void *context), void *context, const char *name);
 

@@ -75,16 +75,15 @@ static size_t step_ahead(struct pages *p, enum pages_kind kind, size_t commit_ah
 	size_t unit = p->zone[kind].unit;
 	size_t sixteenth = region_committed(p->region) / 16;
 	size_t most = kind == PAGES_SMALL ? size_min(commit_ahead, CHUNK_SIZE) : commit_ahead;
-	return size_down(size_min(sixteenth, most), unit);
+	return size_min(size_down(size_min(sixteenth, most), unit), p->size);
 }
 
 /*
  * One thread at a time goes ahead: many that start at once would each commit as much
  * again. Returns what is added to `least`.
  */
-static size_t begin_step(struct pages *p, enum pages_kind kind, size_t least, size_t commit_ahead)
+static size_t begin_step(struct pages *p, size_t ahead, size_t least)
 {
-	size_t ahead = size_min(step_ahead(p, kind, commit_ahead), p->size);
 	if (ahead <= least)
 		return 0;
 	pthread_mutex_lock(&p->lock);
@@ -106,7 +105,7 @@ static int grow_kind(struct pages *p, enum pages_kind kind, const struct pages_r
 	size_t least;
 	if (!size_up_checked(q->bytes, p->zone[kind].unit, &least) || least > p->size)
 		return -ENOMEM;
-	size_t ahead = begin_step(p, kind, least, p->commit_ahead);
+	size_t ahead = begin_step(p, step_ahead(p, kind, p->commit_ahead), least);
 	int err = grow_by(p, kind, q, least + ahead, offset);
 	if (ahead)
 		end_step(p);
@@ -195,11 +194,8 @@ void pages_go_ahead(struct pages *p, size_t keep)
 	size_t step = step_ahead(p, kind, STEPS_AHEAD * p->commit_ahead), offset = 0;
 	if (!step)
 		pages_unwatch(p);
-	if (!step || is_left(p, step))
-		return;
-	step = begin_step(p, kind, 0, STEPS_AHEAD * p->commit_ahead);
-	if (!step)
-		return; /* somebody else is at it, and rings when he has grown */
+	if (!step || is_left(p, step) || !begin_step(p, step, 0))
+		return; /* or somebody else is at it, and rings when he has grown */
 	struct pages_request nothing = { 0, 1, keep + step };
 	open_next(p, kind, STEPS_OPEN * step);
 	int err = grow_by(p, kind, &nothing, step, &offset);
