@@ -37,7 +37,8 @@ static void read_options(struct conf *c)
 	char error[CONF_ERROR_MAX];
 	conf_default(c);
 	const char *options = os_is_secure() ? NULL : os_environment("SPARENA_CONF", text, sizeof text);
-	size_t bad = conf_parse_lenient(c, options, CONF_SCOPE_PROCESS, os_memory_total(), report_option);
+	size_t memory = options ? os_memory_total() : 0; /* for percentages alone */
+	size_t bad = conf_parse_lenient(c, options, CONF_SCOPE_PROCESS, memory, report_option);
 	if (c->limit_share)
 		conf_set_box(c, guard_box(guard_of_process()));
 	if (conf_check(c, CONF_LIMIT_MINIMUM, error) && drop_lazy(c)) {
@@ -64,10 +65,10 @@ static void read_options(struct conf *c)
  */
 static size_t least_data_size(const struct conf *c)
 {
-	size_t memory = os_memory_total();
-	size_t most = size_min(c->limit, memory ? size_min(memory, MOST_RESERVE / 4) : MOST_RESERVE / 4);
 	if (c->limit == CONF_UNLIMITED)
 		return LEAST_RESERVE;
+	size_t memory = os_memory_total();
+	size_t most = size_min(c->limit, memory ? size_min(memory, MOST_RESERVE / 4) : MOST_RESERVE / 4);
 	return size_max(size_up(2 * most, CHUNK_SIZE) + 16 * MiB, LEAST_RESERVE);
 }
 
@@ -186,11 +187,11 @@ static bool leaves_room(size_t size)
 /* An explicit heap is one of many: no more than it can use, however much it may hold. */
 static size_t wanted_size(const struct heap *h, size_t least)
 {
-	size_t memory = os_memory_total();
 	if (h->conf.reserve != CONF_AUTO)
 		return size_min(h->conf.reserve, MOST_RESERVE);
 	if (h == &heap_process)
 		return DEFAULT_RESERVE;
+	size_t memory = os_memory_total();
 	return h->conf.limit == CONF_UNLIMITED && memory ? size_min(2 * memory, DEFAULT_RESERVE) : least;
 }
 

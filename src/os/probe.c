@@ -166,7 +166,14 @@ size_t os_memory_total(void)
 	return field_or_zero(text, "MemTotal");
 }
 
+/* Asked whenever a process starts: of the stack's own page, so that none has to be mapped. */
 bool os_can_populate(void)
 {
-	return knows_advice(MADV_POPULATE_WRITE, os_page_size());
+	size_t size = os_page_size();
+	int saved_errno = errno;
+	uintptr_t page = (uintptr_t)&saved_errno / size * size;
+	bool known = madvise((void *)page, size, MADV_POPULATE_WRITE) == 0 || errno != EINVAL;
+
+	errno = saved_errno;
+	return known;
 }
