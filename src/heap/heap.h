@@ -163,9 +163,6 @@ void heap_background_stop(struct heap *h);
 /* In a child of fork(2), when malloc works again: the thread is lost, and started anew. */
 void heap_background_fork_child(struct heap *h);
 
-/* For the heap behind malloc, when the program can have threads. */
-void heap_process_background(void);
-
 /* ---- fork (heap/fork.c) -------------------------------------------------------- */
 
 /* Whether a fork is to be had: not of shared memory where the options deny it, nor without

@@ -152,15 +152,6 @@ void heap_stats(struct heap *h, struct sparena_stats *s, bool resident)
 	};
 }
 
-void heap_process_background(void)
-{
-	struct heap *h = &heap_process;
-	if (!h->meta.base)
-		(void)sparena_je_nallocx(1, 0); /* which starts jemalloc, and takes nothing */
-	if (h->data.base && heap_background_start(h))
-		heap_say("background: no thread is to be had: memory goes back with the next activity", "");
-}
-
 void heap_at_exit(void)
 {
 	struct heap *h = &heap_process;
