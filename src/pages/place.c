@@ -54,8 +54,6 @@ static enum claim try_claim(struct pages *p, size_t offset, size_t bytes)
 static int commit_claimed(struct pages *p, size_t offset, size_t bytes, size_t keep)
 {
 	int err = region_commit_keep(p->region, p->from + offset, bytes, keep);
-	if (err == -ENOMEM && pages_make_room(p, bytes))
-		err = region_commit_keep(p->region, p->from + offset, bytes, keep);
 	pthread_mutex_lock(&p->lock);
 	if (err)
 		pages_put_uncommitted(p, PAGES_SMALL, offset, bytes, err);
@@ -66,13 +64,8 @@ static int commit_claimed(struct pages *p, size_t offset, size_t bytes, size_t k
 	return err;
 }
 
-int pages_commit_at(struct pages *p, size_t offset, size_t bytes, size_t keep)
+static int commit_at(struct pages *p, size_t offset, size_t bytes, size_t keep)
 {
-	size_t end;
-	if (offset % p->granule || bytes % p->granule)
-		return -EBUSY;
-	if (!size_add(offset, bytes, &end) || end > p->zone[PAGES_SMALL].end)
-		return -ENOMEM;
 	for (;;) {
 		size_t frontier = pages_frontier(p, PAGES_SMALL);
 		enum claim got = try_claim(p, offset, bytes);
@@ -82,6 +75,18 @@ int pages_commit_at(struct pages *p, size_t offset, size_t bytes, size_t keep)
 		if (err)
 			return err;
 	}
+}
+
+/* Room is made while nothing is in flight: giving back waits for who forks, and he for that. */
+int pages_commit_at(struct pages *p, size_t offset, size_t bytes, size_t keep)
+{
+	size_t end;
+	if (offset % p->granule || bytes % p->granule)
+		return -EBUSY;
+	if (!size_add(offset, bytes, &end) || end > p->zone[PAGES_SMALL].end)
+		return -ENOMEM;
+	int err = commit_at(p, offset, bytes, keep);
+	return err == -ENOMEM && pages_make_room(p, bytes) ? commit_at(p, offset, bytes, keep) : err;
 }
 
 /* ---- what goes back at once -------------------------------------------------------- */

@@ -16,7 +16,7 @@
 #define MOST_OPS 5u
 #define DECAY_MS 80
 
-enum kind { END, ALLOC, FREE, FREE_AT_ONCE, TRIM, PASS, ATTEND, FORK };
+enum kind { END, ALLOC, EXTEND, FREE, FREE_AT_ONCE, TRIM, PASS, ATTEND, FORK };
 
 struct op {
 	enum kind kind;
@@ -24,6 +24,7 @@ struct op {
 };
 
 #define A(count) { ALLOC, count }
+#define E(count) { EXTEND, count }
 #define X { FREE, 0 }
 #define X_AT_ONCE { FREE_AT_ONCE, 0 }
 #define T(count) { TRIM, count }
@@ -243,6 +244,20 @@ static void allocate(struct holder *h, unsigned count)
 	SOUND(h->over || kernel_failed());
 }
 
+/* What it has, by what lies right behind, if nobody has that. */
+static void extend(struct holder *h, unsigned count)
+{
+	if (!h->count)
+		return;
+	h->wants = count;
+	h->over = false;
+	int err = pages_commit_at(&pages, (h->first + h->count) * G, count * G, 0);
+	h->wants = 0;
+	SOUND(!err || err == -EBUSY || (err == -ENOMEM && (h->over || kernel_failed())));
+	if (!err)
+		hold(h, h->first * G, h->count + count, false);
+}
+
 /* Until it has returned somebody may miss it. */
 static void release(struct holder *h, void (*free_it)(struct pages *p, size_t offset, size_t bytes))
 {
@@ -294,6 +309,7 @@ static void act(const struct op *op, struct holder *h)
 {
 	switch (op->kind) {
 	case ALLOC: allocate(h, op->count); break;
+	case EXTEND: extend(h, op->count); break;
 	case FREE: release(h, pages_free); break;
 	case FREE_AT_ONCE: release(h, pages_free_at_once); break;
 	case TRIM: (void)pages_trim(&pages, op->count * G); break;
@@ -380,5 +396,7 @@ const struct scenario pages_scenarios[] = {
 	SCRIPT("pages_fork_shards", 2, 2, true, .limit = 2, .before = 2, .sharding = true, .decays = true,
 	       .ops = { { A(1), X }, { F } }),
 	SCRIPT("pages_fork_trim", 3, 1, true, .limit = 2, .before = 2, .ops = { { A(1), X }, { F }, { T(2) } }),
+	SCRIPT("pages_extend", 2, 2, false, .limit = 2, .ops = { { A(1), E(1) }, { A(1), X } }),
+	SCRIPT("pages_fork_extend", 2, 2, true, .limit = 2, .ops = { { A(1), E(1) }, { A(1), X, F } }),
 	{ .name = NULL },
 };
