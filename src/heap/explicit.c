@@ -14,7 +14,8 @@
 
 pthread_mutex_t heap_registry = PTHREAD_MUTEX_INITIALIZER;
 
-/* By the index of their arena. Written with the registry locked, read without. */
+/* By the index of their arena. Written with the registry locked, read without: of a heap that
+ * is kept from being destroyed. */
 static _Atomic(struct heap *) heaps[JE_MOST_ARENAS];
 static _Atomic unsigned first_index, end_index; /* where to look */
 
@@ -29,20 +30,43 @@ struct heap *heap_of_arena(unsigned arena)
 	return h ? h : &heap_process;
 }
 
-static bool owns(const struct heap *h, uintptr_t at)
+/*
+ * Where the heaps lie. Who looks for his own passes over the others, and any of those may be
+ * destroyed meanwhile, its struct heap with it.
+ */
+struct span {
+	_Atomic uintptr_t base;
+	_Atomic size_t size; /* 0 while base changes */
+};
+static struct span spans[JE_MOST_ARENAS][3];
+
+static void set_span(struct span *s, const struct region *r)
 {
-	const void *p = (const void *)at;
-	return heap_has(&h->data, p) || heap_has(&h->meta, p) || heap_has(&h->lazy, p);
+	atomic_store_explicit(&s->base, (uintptr_t)r->base, memory_order_release);
+	atomic_store_explicit(&s->size, r->size, memory_order_release);
+}
+
+static void clear_span(struct span *s) { atomic_store_explicit(&s->size, 0, memory_order_relaxed); }
+
+/* A base is seen after the 0 before it: with the same size on both sides it is that size's. */
+static bool span_has(const struct span *s, uintptr_t at)
+{
+	uintptr_t base;
+	size_t size;
+	do {
+		size = atomic_load_explicit(&s->size, memory_order_acquire);
+		base = atomic_load_explicit(&s->base, memory_order_acquire);
+	} while (size != atomic_load_explicit(&s->size, memory_order_relaxed));
+	return at - base < size;
 }
 
 struct heap *heap_explicit_at(const void *p)
 {
+	uintptr_t at = (uintptr_t)p;
 	unsigned end = atomic_load_explicit(&end_index, memory_order_acquire);
-	for (unsigned i = atomic_load_explicit(&first_index, memory_order_relaxed); i < end; i++) {
-		struct heap *h = heap_at(i);
-		if (h && owns(h, (uintptr_t)p))
-			return h;
-	}
+	for (unsigned i = atomic_load_explicit(&first_index, memory_order_relaxed); i < end; i++)
+		if (span_has(&spans[i][0], at) || span_has(&spans[i][1], at) || span_has(&spans[i][2], at))
+			return heap_at(i);
 	return NULL;
 }
 
@@ -72,12 +96,17 @@ static void enlist(struct heap *h, unsigned index)
 	h->arena = index;
 	h->id = ++last_id;
 	atomic_store_explicit(&heaps[index], h, memory_order_release);
+	set_span(&spans[index][0], &h->data);
+	set_span(&spans[index][1], &h->meta);
+	set_span(&spans[index][2], &h->lazy);
 	if (index >= end_index)
 		atomic_store_explicit(&end_index, index + 1, memory_order_release);
 }
 
 static void strike(struct heap *h)
 {
+	for (int i = 0; i < 3; i++)
+		clear_span(&spans[h->arena][i]);
 	atomic_store_explicit(&heaps[h->arena], NULL, memory_order_release);
 }
 

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -430,6 +431,47 @@ static void test_threads_end(void **state)
 	sparena_heap_destroy(h);
 }
 
+/* ---- one comes and goes, while others are used ---------------------------------------- */
+
+#define USERS 8 /* more than there are processors: each is stopped in the midst of a look now and then */
+#define COMINGS (SANITIZED ? 100 : 4000)
+
+static atomic_bool gone_for_good;
+
+static void *use_own(void *heap)
+{
+	while (!atomic_load(&gone_for_good)) {
+		void *p = sparena_heap_malloc(heap, 200000);
+		if (p)
+			sparena_heap_free(heap, p);
+	}
+	return heap;
+}
+
+/* The first of them is passed over by all who look for their own. */
+static void test_others_come_and_go(void **state)
+{
+	(void)state;
+	struct sparena_heap *first = create("limit:16M"), *heaps[USERS];
+	pthread_t users[USERS];
+	atomic_store(&gone_for_good, false);
+	for (int i = 0; i < USERS; i++) {
+		heaps[i] = create("limit:16M");
+		assert_int_equal(pthread_create(&users[i], NULL, use_own, heaps[i]), 0);
+	}
+	for (int i = 0; i < COMINGS; i++) {
+		sparena_heap_destroy(first);
+		first = create("limit:16M");
+	}
+	atomic_store(&gone_for_good, true);
+	for (int i = 0; i < USERS; i++) {
+		pthread_join(users[i], NULL);
+		check(heaps[i]);
+		sparena_heap_destroy(heaps[i]);
+	}
+	sparena_heap_destroy(first);
+}
+
 static struct sparena_heap *all[HEAPS];
 static pthread_barrier_t everyone;
 
@@ -640,6 +682,7 @@ int main(void)
 		cmocka_unit_test(test_many_heaps),
 		cmocka_unit_test(test_independence),
 		cmocka_unit_test(test_threads_end),
+		cmocka_unit_test(test_others_come_and_go),
 		cmocka_unit_test(test_too_many_caches),
 		cmocka_unit_test(test_heap_ends_first),
 		cmocka_unit_test(test_heaps_end),
