@@ -26,20 +26,37 @@ static size_t number_or(const char *path, size_t otherwise)
 }
 
 /*
- * Whether the kernel knows an advice. Only EINVAL says no: any other failure is
- * one of this moment, and must not make the library go without the advice.
+ * Whether the kernel knows an advice, tried on a page. Only EINVAL says no: any other failure
+ * is one of this moment, and must not make the library go without the advice.
  */
-static bool knows_advice(int advice, size_t page_size)
+static bool knows_advice(int advice, void *page, size_t size)
+{
+	return madvise(page, size, advice) == 0 || errno != EINVAL;
+}
+
+/* Asked whenever a process starts: of the stack's own page, so that none has to be mapped. */
+bool os_can_populate(void)
+{
+	size_t size = os_page_size();
+	int saved_errno = errno;
+	uintptr_t page = (uintptr_t)&saved_errno / size * size;
+	bool can = knows_advice(MADV_POPULATE_WRITE, (void *)page, size);
+
+	errno = saved_errno;
+	return can;
+}
+
+static bool can_discard_locked(size_t page_size)
 {
 	void *p = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	bool known;
+	bool can;
 
 	/* An empty range is answered by the advice alone, see madvise(2). */
 	if (p == MAP_FAILED)
-		return madvise(NULL, 0, advice) == 0 || errno != EINVAL;
-	known = madvise(p, page_size, advice) == 0 || errno != EINVAL;
+		return knows_advice(MADV_DONTNEED_LOCKED, NULL, 0);
+	can = knows_advice(MADV_DONTNEED_LOCKED, p, page_size);
 	munmap(p, page_size);
-	return known;
+	return can;
 }
 
 static size_t read_limit(int resource)
@@ -143,8 +160,8 @@ void os_probe(struct os_probe *out)
 	out->huge_page_size = number_or(THP_DIR "/hpage_pmd_size", 0);
 	out->mthp_sizes = os_mthp_sizes(out->page_size);
 	out->thp = os_thp();
-	out->populate = knows_advice(MADV_POPULATE_WRITE, out->page_size);
-	out->dontneed_locked = knows_advice(MADV_DONTNEED_LOCKED, out->page_size);
+	out->populate = os_can_populate();
+	out->dontneed_locked = can_discard_locked(out->page_size);
 	overcommit = number_or("/proc/sys/vm/overcommit_memory", SIZE_MAX);
 	out->overcommit = overcommit > 2 ? -1 : (int)overcommit;
 	probe_memory(out);
@@ -164,16 +181,4 @@ size_t os_memory_total(void)
 	if (os_read_file("/proc/meminfo", text, sizeof(text), NULL) != 0)
 		return 0;
 	return field_or_zero(text, "MemTotal");
-}
-
-/* Asked whenever a process starts: of the stack's own page, so that none has to be mapped. */
-bool os_can_populate(void)
-{
-	size_t size = os_page_size();
-	int saved_errno = errno;
-	uintptr_t page = (uintptr_t)&saved_errno / size * size;
-	bool known = madvise((void *)page, size, MADV_POPULATE_WRITE) == 0 || errno != EINVAL;
-
-	errno = saved_errno;
-	return known;
 }
