@@ -18,8 +18,8 @@
 
 #include "sparena/heap.h"
 #include "sparena/sparena.h"
-#include "sparena/stats.h"
 
+#include "../support/heap_stats.h"
 #include "../support/sanitized.h"
 
 #define KIB ((size_t)1 << 10)
@@ -35,13 +35,6 @@ static struct sparena_heap *create(const char *options)
 	if (sparena_heap_create(options, &h))
 		fail_msg("sparena_heap_create(\"%s\"): %s", options, sparena_last_error());
 	return h;
-}
-
-static struct sparena_stats stats_of(struct sparena_heap *h)
-{
-	struct sparena_stats s;
-	assert_int_equal(sparena_stats_get(h, &s, sizeof s), 0);
-	return s;
 }
 
 static void take_all(struct sparena_heap *h)

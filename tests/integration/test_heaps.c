@@ -24,8 +24,8 @@
 
 #include "sparena/heap.h"
 #include "sparena/sparena.h"
-#include "sparena/stats.h"
 
+#include "../support/heap_stats.h"
 #include "../support/sanitized.h"
 #include "../support/status.h"
 
@@ -42,13 +42,6 @@ static struct sparena_heap *create(const char *options)
 	if (err)
 		fail_msg("sparena_heap_create(\"%s\"): %d: %s", all, err, sparena_last_error());
 	return h;
-}
-
-static struct sparena_stats stats_of(struct sparena_heap *h)
-{
-	struct sparena_stats s;
-	assert_int_equal(sparena_stats_get(h, &s, sizeof s), 0);
-	return s;
 }
 
 /* The books: never more than the limit, and what is charged is what is resident. */
