@@ -318,6 +318,10 @@ static inline bool pages_has_shards(struct pages *p)
 /* Gives back free runs, here and of the siblings, for a commit of `bytes`. Without the lock. */
 bool pages_make_room(struct pages *p, size_t bytes);
 
+/* Lays the index out at this offset of meta, and commits what it needs while all is empty: 0 or
+ * -errno. Once, before anything else. */
+int pages_index_init(struct pages *p, size_t at);
+
 /* Moves a frontier so that a run of `bytes` can begin below it; if it is not at `from` any
  * more, somebody else has moved it, and the caller is to look again. Without the lock. */
 int pages_extend(struct pages *p, enum pages_kind kind, size_t from, size_t bytes);
