@@ -143,7 +143,8 @@ static void space_close(struct space *s)
 
 static void space_make(struct space *s, size_t count)
 {
-	size_t index = size_up(pages_index_bytes(TiB, SMALL_GRANULE), CHUNK_SIZE);
+	size_t index_at = pages_first_index_bytes(SMALL_GRANULE);
+	size_t index = size_up(index_at + pages_index_bytes(TiB, SMALL_GRANULE), CHUNK_SIZE);
 	*s = (struct space){ .count = count, .random = 2463534242u };
 	budget_init(&s->budget, SIZE_MAX);
 	region_make(&s->data, &s->budget, TiB, SMALL_GRANULE, 2);
@@ -152,6 +153,7 @@ static void space_make(struct space *s, size_t count)
 		.region = &s->data,
 		.size = TiB,
 		.meta = &s->meta,
+		.index_at = index_at,
 		.thp = PAGES_THP_AUTO,
 		.commit_ahead = CHUNK_SIZE,
 		.decay_ms = PAGES_DECAY_NEVER,

@@ -223,12 +223,28 @@ static size_t index_bytes(const struct region *r)
 	return r->base ? pages_index_bytes(r->size, r->granule) : 0;
 }
 
-/* meta: [index of data | of lazy | of meta's own pages | base blocks | thread caches] */
+static size_t first_index_bytes(const struct region *r)
+{
+	return r->base ? pages_first_index_bytes(r->granule) : 0;
+}
+
+/* The next one's indexes lie behind these. */
+static int make_pages(struct pages *p, struct pages_config *c)
+{
+	int err = pages_init(p, c);
+	c->first_at += first_index_bytes(c->region);
+	c->index_at += index_bytes(c->region);
+	return err;
+}
+
+/* meta: [small heap's indexes | indexes of data | of lazy | of meta's own pages | base blocks |
+ * thread caches]. The first of each three lie together, so that they are in one piece. */
 static int lay_out(struct heap *h, enum pages_thp thp)
 {
 	struct conf *c = &h->conf;
-	size_t lazy_at = index_bytes(&h->data), meta_at = lazy_at + index_bytes(&h->lazy);
-	size_t rest = size_up(meta_at + index_bytes(&h->meta), CHUNK_SIZE);
+	size_t index_at = first_index_bytes(&h->data) + first_index_bytes(&h->lazy) + first_index_bytes(&h->meta);
+	size_t indexes = index_bytes(&h->data) + index_bytes(&h->lazy) + index_bytes(&h->meta);
+	size_t rest = size_up(index_at + indexes, CHUNK_SIZE);
 	size_t caches_at = size_up(rest + (h->meta.size - rest) / 2, CHUNK_SIZE);
 
 	h->blocks_at = rest;
@@ -237,30 +253,28 @@ static int lay_out(struct heap *h, enum pages_thp thp)
 		.region = &h->data,
 		.size = h->data.size,
 		.meta = &h->meta,
+		.index_at = index_at,
 		.thp = thp,
 		.commit_ahead = c->commit_ahead,
 		.decay_ms = c->decay_ms,
 	};
-	int err = has_data(h) ? pages_init(&h->pages, &config) : 0;
-	if (err)
-		return err;
+	int err = has_data(h) ? make_pages(&h->pages, &config) : 0;
 	config.thp = PAGES_THP_NEVER;
-	if (has_lazy(h)) {
-		struct pages_config lazy = config;
-		lazy.region = &h->lazy;
-		lazy.size = h->lazy.size;
-		lazy.index_at = lazy_at;
-		lazy.commit_ahead = 0; /* nothing is won by it */
-		lazy.decay_ms = 0;
-		err = pages_init(&h->lazy_pages, &lazy);
+	if (!err && has_lazy(h)) {
+		config.region = &h->lazy;
+		config.size = h->lazy.size;
+		config.commit_ahead = 0; /* nothing is won by it */
+		config.decay_ms = 0;
+		err = make_pages(&h->lazy_pages, &config);
 	}
 	if (err)
 		return err;
 	config.region = &h->meta;
 	config.from = caches_at;
 	config.size = h->meta.size - caches_at;
-	config.index_at = meta_at;
-	err = pages_init(&h->meta_pages, &config);
+	config.commit_ahead = c->commit_ahead;
+	config.decay_ms = c->decay_ms;
+	err = make_pages(&h->meta_pages, &config);
 	link_siblings(h);
 	return err;
 }

@@ -34,7 +34,8 @@ struct pages_config {
 	size_t from;           /* [from, from + size) of it, multiples of CHUNK_SIZE */
 	size_t size;
 	struct region *meta;   /* whose memory the index takes; may be the same region */
-	size_t index_at;       /* the index begins at this offset of meta */
+	size_t first_at;       /* a small heap's index is at this offset of meta, whose granules are pages; */
+	size_t index_at;       /* and that of everything at this one */
 	enum pages_thp thp;
 	size_t commit_ahead;   /* bytes, at least SMALL_GRANULE; 0: nothing beyond what is asked for */
 	int64_t decay_ms;
@@ -76,6 +77,10 @@ struct pages {
 	size_t commit_ahead;
 	int64_t decay_ms;
 	uint64_t epoch_ms;     /* length of an epoch; 0: nothing goes back by age */
+
+	size_t first_at;          /* offsets in meta: the index while the heap is small, */
+	size_t index_at;          /* and that of everything, once */
+	bool outgrown;            /* it is used; written with both locks held */
 
 	pthread_mutex_t growing;  /* one thread at a time moves a frontier; taken before lock */
 	pthread_mutex_t sweeping; /* one thread at a time gives back by age; taken before lock */
@@ -129,8 +134,9 @@ static inline size_t pages_page(const struct pages_zone *z, size_t offset)
 	return (offset - z->start) / PAGE;
 }
 
-/* Bytes that the index of `size` bytes of pages takes, as address space, in meta. */
+/* Bytes that the index of `size` bytes of pages takes, as address space, in meta; and a small heap's. */
 size_t pages_index_bytes(size_t size, size_t granule);
+size_t pages_first_index_bytes(size_t granule);
 
 /* Returns 0, or -errno when the first part of the index cannot be committed. */
 int pages_init(struct pages *p, const struct pages_config *config);
@@ -318,9 +324,9 @@ static inline bool pages_has_shards(struct pages *p)
 /* Gives back free runs, here and of the siblings, for a commit of `bytes`. Without the lock. */
 bool pages_make_room(struct pages *p, size_t bytes);
 
-/* Lays the index out at this offset of meta, and commits what it needs while all is empty: 0 or
- * -errno. Once, before anything else. */
-int pages_index_init(struct pages *p, size_t at);
+/* Lays the indexes out at these offsets of meta, and commits what is needed while all is empty:
+ * 0 or -errno. Once, before anything else. */
+int pages_index_init(struct pages *p, size_t first_at, size_t index_at);
 
 /* Moves a frontier so that a run of `bytes` can begin below it; if it is not at `from` any
  * more, somebody else has moved it, and the caller is to look again. Without the lock. */

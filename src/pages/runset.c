@@ -176,6 +176,7 @@ static void refresh_all_above(struct runset *s, size_t first, size_t last)
 static inline void change(struct runset *s, size_t from, size_t count,
                           void (*leaf)(uint64_t *, struct run_sum *, unsigned, unsigned))
 {
+	assert(count <= s->units && from <= s->units - count);
 	size_t first = from / RUNSET_LEAF, last = (from + count - 1) / RUNSET_LEAF, end = from + count;
 	struct run_sum was = s->sums[0][first];
 	for (size_t i = first; i <= last; i++) {
@@ -191,9 +192,18 @@ static inline void change(struct runset *s, size_t from, size_t count,
 
 void runset_reach(struct runset *s, size_t end)
 {
-	assert(s->levels);
+	assert(s->levels && end <= s->units);
 	for (unsigned needed = level_count(end); s->levels < needed; s->levels++)
 		s->sums[s->levels][0] = parent_summary(s->sums[s->levels - 1], (uint32_t)node_units(s->levels - 1));
+}
+
+void runset_copy(struct runset *to, const struct runset *from, size_t end)
+{
+	assert(from->levels == level_count(end));
+	memcpy(to->bits, from->bits, level_nodes(end, 0) * (RUNSET_LEAF / 8));
+	for (unsigned i = 0; i < from->levels; i++)
+		memcpy(to->sums[i], from->sums[i], level_nodes(end, i) * sizeof(struct run_sum));
+	to->levels = from->levels;
 }
 
 void runset_add(struct runset *s, size_t from, size_t count)
@@ -210,6 +220,7 @@ void runset_remove(struct runset *s, size_t from, size_t count)
 
 bool runset_has(const struct runset *s, size_t from, size_t count)
 {
+	assert(count <= s->units && from <= s->units - count);
 	return bitmap_all(s->bits, from, count);
 }
 
@@ -263,6 +274,7 @@ size_t runset_next_leaf(const struct runset *s, size_t leaf, size_t end, size_t 
 
 size_t runset_run_before(const struct runset *s, size_t end, size_t most)
 {
+	assert(end <= s->units || !most);
 	size_t n = 0;
 	while (n < most && n < end && bitmap_get(s->bits, end - 1 - n))
 		n++;

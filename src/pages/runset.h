@@ -49,6 +49,10 @@ int runset_cover(const struct runset *s, size_t from, size_t end,
  */
 void runset_reach(struct runset *s, size_t end);
 
+/* Gives an empty set, covered for units [0, end), the members and the height of one that was
+ * reached that far and no further. end is not 0. */
+void runset_copy(struct runset *to, const struct runset *from, size_t end);
+
 /* Adds units [from, from + count), none of which is there, or takes them out, all of which
  * are. count is not 0. */
 void runset_add(struct runset *s, size_t from, size_t count);

@@ -16,7 +16,8 @@ static size_t end_of_small(const struct pages *p, size_t huge_from)
 int pages_init(struct pages *p, const struct pages_config *c)
 {
 	size_t step = size_max(CHUNK_SIZE, c->region->granule);
-	if (os_page_size() != PAGE || c->from % step || c->size % step || !c->size || c->size / PAGE > UINT32_MAX)
+	if (os_page_size() != PAGE || c->from % step || c->size % step || !c->size || c->size / PAGE > UINT32_MAX ||
+	    c->meta->granule != PAGE)
 		return -EINVAL;
 	memset(p, 0, sizeof *p);
 	p->region = c->region;
@@ -42,7 +43,7 @@ int pages_init(struct pages *p, const struct pages_config *c)
 	pthread_mutex_init(&p->sweeping, NULL);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->changed, NULL);
-	return pages_index_init(p, c->index_at);
+	return pages_index_init(p, c->first_at, c->index_at);
 }
 
 void pages_destroy(struct pages *p)

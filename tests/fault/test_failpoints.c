@@ -230,7 +230,7 @@ static int make_pages(void)
 		return err;
 	}
 	err = pages_init(&pages, &(struct pages_config){
-		.region = &data, .size = data.size, .meta = &meta,
+		.region = &data, .size = data.size, .meta = &meta, .index_at = pages_first_index_bytes(data.granule),
 		.thp = PAGES_THP_AUTO, .commit_ahead = 2 * MiB, .decay_ms = PAGES_DECAY_NEVER,
 	});
 	if (err) {

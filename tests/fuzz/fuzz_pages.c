@@ -130,7 +130,8 @@ static void begin(uint8_t kind)
 	budget_init(&budget, 12 * MiB);
 	MUST(make(&data_region, DATA_SIZE, SMALL_GRANULE, 2) == 0 && make(&meta_region, META_SIZE, PAGE, 0) == 0);
 	MUST(pages_init(&pages, &(struct pages_config){
-		.region = &data_region, .size = DATA_SIZE, .meta = &meta_region, .thp = kind % 3,
+		.region = &data_region, .size = DATA_SIZE, .meta = &meta_region,
+		.index_at = pages_first_index_bytes(SMALL_GRANULE), .thp = kind % 3,
 		.commit_ahead = kind & 4 ? 2 * MiB : 128 * KiB, .decay_ms = kind & 8 ? 0 : PAGES_DECAY_NEVER,
 	}) == 0);
 }

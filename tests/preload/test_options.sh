@@ -140,6 +140,12 @@ for key in limit committed committed_peak resident metadata reserved allocated e
 	grep -q "\<$key\>" "$scratch/err" || fail "stats_print: no $key"
 done
 
+# A process that does nothing holds little: 184 KiB.
+ran 0 timeout 60 env LD_PRELOAD="$library" SPARENA_CONF=stats_print:true true
+metadata=$(sed -n 's/^  metadata  *\([0-9]*\) .*/\1/p' "$scratch/err")
+at_least "${metadata:-0}" 1 "true: bytes of metadata"
+at_most "${metadata:-0}" $((200 * 1024)) "true: bytes of metadata"
+
 conf=limit:64M,stats_file:$scratch/stats-%p.json
 ran 0 with "$conf" some
 quiet

@@ -38,7 +38,8 @@ static void make_with(int64_t decay_ms)
 	};
 	assert_int_equal(region_init(&meta, &c), 0);
 	struct pages_config p = {
-		.region = &data, .size = data.size, .meta = &meta, .commit_ahead = 2 * MiB, .decay_ms = decay_ms,
+		.region = &data, .size = data.size, .meta = &meta, .index_at = pages_first_index_bytes(data.granule),
+		.commit_ahead = 2 * MiB, .decay_ms = decay_ms,
 	};
 	assert_int_equal(pages_init(&pages, &p), 0);
 }

@@ -81,7 +81,7 @@ static void make_with(size_t limit, enum pages_thp thp, int64_t decay_ms)
 	if (!has_huge_zone())
 		thp = PAGES_THP_NEVER;
 	struct region_config c = {
-		.backing = kind.ops, .size = DATA_SIZE, .size_min = DATA_SIZE, .granule = SMALL_GRANULE,
+		.backing = kind.ops, .size = DATA_SIZE, .size_min = DATA_SIZE, .granule = size_min(G, SMALL_GRANULE),
 		.huge_in = thp == PAGES_THP_NEVER ? 0 : 2, .closed = true, .piece = CHUNK_SIZE, .budget = &budget,
 		.page = kind.page, .path = kind.path, .touch = kind.touch,
 	};
@@ -93,7 +93,7 @@ static void make_with(size_t limit, enum pages_thp thp, int64_t decay_ms)
 	};
 	assert_int_equal(region_init(&meta, &c), 0);
 	struct pages_config p = {
-		.region = &data, .size = data.size, .meta = &meta,
+		.region = &data, .size = data.size, .meta = &meta, .index_at = pages_first_index_bytes(data.granule),
 		.thp = thp, .commit_ahead = 2 * MiB, .decay_ms = decay_ms,
 	};
 	assert_int_equal(pages_init(&pages, &p), 0);
@@ -127,9 +127,20 @@ static int make_small(void **state)
 	return 0;
 }
 
+static void choose_granule(void) { granule = size_max(SMALL_GRANULE, kind.page); }
+
+/* In granules of a page where there can be such, as thread caches are. */
+static int make_of_pages(void **state)
+{
+	if (has_huge_zone())
+		granule = PAGE;
+	return make_small(state);
+}
+
 static int drop(void **state)
 {
 	(void)state;
+	choose_granule();
 	pages_check(&pages);
 	region_check(&data);
 	region_check(&meta);
@@ -321,6 +332,122 @@ static void used_part_keeps_its_huge_chunk(void **state)
 	pages_trim(&pages, SIZE_MAX); /* every free granule */
 	assert_int_equal(region_committed(&data), 64 * KiB);
 	assert_int_equal(resident(&data), 64 * KiB);
+}
+
+/* ---- the index ------------------------------------------------------------------- */
+
+#define FIRST_INDEX (64 * MiB) /* describes so much of the small zone */
+
+static bool has_first_index(void)
+{
+	assert_int_equal(resident(&meta), region_committed(&meta)); /* no page by a touch */
+	return region_is_committed(&meta, 0, PAGE);
+}
+
+static void small_heap_has_a_small_index(void **state)
+{
+	(void)state;
+	SKIP_UNLESS(G <= FIRST_INDEX, "its granules are larger");
+	take(PAGE);
+	assert_true(has_first_index());
+	assert_true(region_committed(&meta) <= 2 * PAGE);
+}
+
+static void index_moves_before_the_first_huge_chunk(void **state)
+{
+	(void)state;
+	NEEDS_HUGE_ZONE();
+	size_t small = take(3 * PAGE);
+	assert_true(has_first_index());
+	take(8 * MiB);
+	assert_false(has_first_index());
+	pages_check(&pages);
+	pages_free(&pages, small, 3 * PAGE);
+	assert_int_equal(take(3 * PAGE), small);
+}
+
+/* As much of the small zone as the first index describes. */
+static void fill_first_index(size_t *offset)
+{
+	pages.commit_ahead = 0; /* no further */
+	for (size_t i = 0; i < FIRST_INDEX / MiB; i++)
+		offset[i] = take(MiB);
+	assert_true(has_first_index());
+}
+
+/* Free runs, which are there or were given back, and what lies between them. */
+static void moved_index_knows_what_is_free(void **state)
+{
+	(void)state;
+	NEEDS_SMALL_GRANULES();
+	NEEDS(FIRST_INDEX + 4 * MiB);
+	size_t offset[FIRST_INDEX / MiB];
+	fill_first_index(offset);
+	pages_free(&pages, offset[9], MiB);
+	pages_trim(&pages, SIZE_MAX);
+	pages_free(&pages, offset[30] + PAGE, 5 * PAGE);
+	pages_free(&pages, offset[50], 3 * PAGE);
+	size_t committed = region_committed(&data);
+
+	take(2 * MiB);
+	assert_false(has_first_index());
+	pages_check(&pages);
+	assert_int_equal(take(4 * PAGE), offset[30] + PAGE);
+	assert_int_equal(take(3 * PAGE), offset[50]);
+	assert_int_equal(pages.resident_free, PAGE);
+	take(PAGE);
+	assert_int_equal(region_committed(&data), committed + 2 * MiB);
+	assert_int_equal(take(MiB), offset[9]);
+}
+
+static void moved_index_knows_what_is_young(void **state)
+{
+	(void)state;
+	NEEDS_SMALL_GRANULES();
+	NEEDS(FIRST_INDEX + 4 * MiB);
+	size_t offset[FIRST_INDEX / MiB];
+	pass_ms(0);
+	fill_first_index(offset);
+	pages_free(&pages, offset[20], MiB);
+	take(2 * MiB);
+	assert_false(has_first_index());
+	size_t committed = region_committed(&data);
+	pass_ms(20);
+	pages_tick(&pages);
+	assert_int_equal(region_committed(&data), committed);
+	pass_ms(120);
+	for (int i = 0; i < 1000; i++)
+		pages_tick(&pages);
+	assert_true(region_committed(&data) <= committed - MiB);
+}
+
+static void index_of_single_pages_is_committed_whole(void **state)
+{
+	(void)state;
+	SKIP_UNLESS(G == PAGE, "its granules are larger");
+	size_t offset[FIRST_INDEX / MiB];
+	fill_first_index(offset);
+	take(MiB);
+	assert_false(has_first_index());
+	pages_check(&pages);
+}
+
+static void index_stays_where_there_is_no_room_to_move(void **state)
+{
+	(void)state;
+	NEEDS_SMALL_GRANULES();
+	NEEDS(FIRST_INDEX + 4 * MiB);
+	size_t offset[FIRST_INDEX / MiB], more;
+	fill_first_index(offset);
+	pages_free(&pages, offset[30], PAGE);
+	fail_one_in = 1;
+	assert_int_equal(try_take(2 * MiB, PAGE, &more), -ENOMEM);
+	fail_one_in = 0;
+	assert_true(has_first_index());
+	pages_check(&pages);
+	take(2 * MiB); /* the machine's refusal is asked about again */
+	assert_false(has_first_index());
+	assert_int_equal(take(PAGE), offset[30]);
 }
 
 /* A slab that goes and comes back is the same one; a longer run is made of several. */
@@ -699,6 +826,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(old_free_runs_go_back_young_ones_stay, make_decaying, drop),
 		cmocka_unit_test_setup_teardown(one_tick_gives_back_a_part, make_small_decaying, drop),
 		cmocka_unit_test_setup_teardown(used_part_keeps_its_huge_chunk, make, drop),
+		cmocka_unit_test_setup_teardown(small_heap_has_a_small_index, make, drop),
+		cmocka_unit_test_setup_teardown(index_moves_before_the_first_huge_chunk, make, drop),
+		cmocka_unit_test_setup_teardown(moved_index_knows_what_is_free, make_small, drop),
+		cmocka_unit_test_setup_teardown(moved_index_knows_what_is_young, make_small_decaying, drop),
+		cmocka_unit_test_setup_teardown(index_of_single_pages_is_committed_whole, make_of_pages, drop),
+		cmocka_unit_test_setup_teardown(index_stays_where_there_is_no_room_to_move, make_small, drop),
 		cmocka_unit_test_setup_teardown(free_memory_of_one_size_serves_another, make, drop),
 		cmocka_unit_test_setup_teardown(free_memory_of_one_size_serves_another, make_small, drop),
 		cmocka_unit_test_setup_teardown(thinned_chunk_is_mended, make, drop),
@@ -714,6 +847,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(random_operations_in_a_full_region, make_full, drop),
 	};
 	kind = test_backing_get();
-	granule = size_max(SMALL_GRANULE, kind.page);
+	choose_granule();
 	return cmocka_run_group_tests_name(kind.name, tests, NULL, NULL);
 }

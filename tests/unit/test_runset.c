@@ -151,6 +151,37 @@ static void tree_grows_with_what_is_reached(void **state)
 	runset_check(&set, 0, UNITS / RUNSET_LEAF);
 }
 
+/* A set of a few leaves goes on in one of many. */
+static void copy_goes_on_where_the_set_was(void **state)
+{
+	(void)state;
+	struct runset few;
+	size_t end = RUNSET_LEAF * 9, at;
+	void *memory = calloc(1, runset_bytes(end));
+	assert_non_null(memory);
+	runset_init(&few, memory, end);
+	runset_reach(&few, end);
+	runset_add(&few, 7, 5);
+	runset_add(&few, RUNSET_LEAF * 8 - 30, 60);
+	runset_add(&few, end - 40, 40);
+
+	memset(*state, 0, runset_bytes(UNITS));
+	runset_init(&set, *state, UNITS);
+	runset_copy(&set, &few, end);
+	free(memory);
+	assert_int_equal(set.levels, few.levels);
+	runset_check(&set, 0, 9);
+	runset_reach(&set, UNITS);
+	runset_add(&set, end, 30); /* joins what was copied */
+	runset_check(&set, 0, UNITS / RUNSET_LEAF);
+	assert_true(runset_has(&set, 7, 5));
+	assert_true(runset_find(&set, 60, 1, 0, &at));
+	assert_int_equal(at, RUNSET_LEAF * 8 - 30);
+	assert_true(runset_find(&set, 70, 1, 0, &at));
+	assert_int_equal(at, end - 40);
+	assert_false(runset_find(&set, 71, 1, 0, &at));
+}
+
 static int note_part(void *context, void *addr, size_t bytes)
 {
 	struct { char *from, *end; size_t calls; } *seen = context;
@@ -175,6 +206,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(run_over_a_border_is_found, make, drop),
 		cmocka_unit_test_setup_teardown(alignment_counts_from_the_skew, make, drop),
 		cmocka_unit_test_setup_teardown(tree_grows_with_what_is_reached, make, drop),
+		cmocka_unit_test_setup_teardown(copy_goes_on_where_the_set_was, make, drop),
 		cmocka_unit_test_setup_teardown(cover_stops_at_an_error, make, drop),
 		cmocka_unit_test_setup_teardown(finds_what_a_walk_finds, make, drop),
 	};

@@ -101,9 +101,11 @@ static void make_pages(int64_t decay_ms)
 	budget_init(&budget, SIZE_MAX);
 	budget_init(&meta_budget, SIZE_MAX);
 	make_region(&data, &budget, CHUNK_SIZE, G);
-	make_region(&meta, &meta_budget, size_up(pages_index_bytes(data.size, G), CHUNK_SIZE), PAGE);
+	size_t index_at = pages_first_index_bytes(G);
+	make_region(&meta, &meta_budget, size_up(index_at + pages_index_bytes(data.size, G), CHUNK_SIZE), PAGE);
 	struct pages_config c = {
-		.region = &data, .size = data.size, .meta = &meta, .thp = PAGES_THP_NEVER, .decay_ms = decay_ms,
+		.region = &data, .size = data.size, .meta = &meta, .index_at = index_at, .thp = PAGES_THP_NEVER,
+		.decay_ms = decay_ms,
 	};
 	SOUND(pages_init(&pages, &c) == 0);
 }
