@@ -427,7 +427,7 @@ static void test_threads_end(void **state)
 /* ---- one comes and goes, while others are used ---------------------------------------- */
 
 #define USERS 8 /* more than there are processors: each is stopped in the midst of a look now and then */
-#define COMINGS (SANITIZED ? 100 : 4000)
+#define COMINGS (SANITIZED ? 100 : 1000)
 
 static atomic_bool gone_for_good;
 
